@@ -1,0 +1,137 @@
+"""The use case: read, plan, render, prove, write. Data flows one way, down this file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from converger.errors import CouldNotEvaluate, Refused
+from converger.history import Revision
+from converger.inspection import plan_merges, read_working_tree
+from converger.outcome import Options, Outcome, Progress
+from converger.plan import LinePlan
+
+if TYPE_CHECKING:
+    from converger.history import Graph, Problem
+    from converger.mergefile import MergeFile
+    from converger.project import Project
+    from converger.proof.model import Proof
+    from converger.proof.prove import Proven
+
+
+def converge(options: Options, progress: Progress) -> Outcome:
+    """Converge the heads of a project; the outcome says what was found, proven and written.
+
+    Raises ConfigurationError (exit 2) only; a refusal and "could not look" are outcomes.
+    """
+    project, graph, problems = read_working_tree(options)
+    found = Outcome("unevaluated", project=project, graph=graph, problems=problems)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        return replace(found, reason=_unreadable(errors))
+    try:
+        lines = plan_merges(options, project, graph)
+        found = replace(found, lines=lines)
+        if not any(line.merges for line in lines):
+            return replace(found, status="converged")
+        return _converge_lines(options, progress, found, project, graph, lines)
+    except Refused as refusal:
+        return replace(found, status="refused", reason=refusal)
+    except CouldNotEvaluate as error:
+        return replace(found, status="unevaluated", reason=error)
+
+
+def _converge_lines(
+    options: Options,
+    progress: Progress,
+    found: Outcome,
+    project: Project,
+    graph: Graph,
+    lines: tuple[LinePlan, ...],
+) -> Outcome:
+    from converger.mergefile import render_merges
+    from converger.proof.process import project_python
+    from converger.write import write_merges
+
+    python = project_python(project, options.python, options.environment)
+    rendered = render_merges(project, graph, lines, python=python)
+    found = replace(found, files=rendered.files, notes=rendered.notes)
+    if options.skip_validation:
+        found = replace(found, proof=_skipped())
+    else:
+        proven = _prove(options, progress, project, graph, lines, rendered.files)
+        found = replace(found, proof=proven.proof)
+        if proven.proof.verdict == "unevaluated":
+            return replace(found, status="unevaluated", reason=proven.reason)
+        if proven.proof.verdict != "commute":
+            return replace(found, status="refused")
+    if options.dry_run:
+        return replace(found, status="would-merge")
+    _check_unchanged(options, graph)
+    write_merges(rendered.files)
+    return replace(found, status="merged")
+
+
+def _prove(
+    options: Options,
+    progress: Progress,
+    project: Project,
+    graph: Graph,
+    lines: tuple[LinePlan, ...],
+    files: tuple[MergeFile, ...],
+) -> Proven:
+    """Prove with the merges in a folder of their own, where only the worker sees them."""
+    from converger.proof.prove import prove
+
+    with tempfile.TemporaryDirectory(prefix="converger-staged-") as folder:
+        staged = []
+        for number, file in enumerate(files):
+            path = Path(folder) / f"{number}_{file.merge.revision}.py"
+            path.write_bytes(file.content)
+            staged.append(path)
+        return prove(
+            project=project,
+            graph=graph.with_revisions(_revision(project, file) for file in files),
+            lines=tuple(line for line in lines if line.merges),
+            staged=tuple(staged),
+            options=options,
+            progress=progress,
+        )
+
+
+def _revision(project: Project, file: MergeFile) -> Revision:
+    return Revision(
+        id=file.merge.revision,
+        down_revisions=file.merge.parents,
+        path=os.path.relpath(file.path, project.root),
+        message=file.merge.message,
+    )
+
+
+def _skipped() -> Proof:
+    from converger.proof.model import Proof
+
+    return Proof(verdict="skipped", dialect="", server_version="", seconds=0.0)
+
+
+def _check_unchanged(options: Options, graph: Graph) -> None:
+    """Raise CouldNotEvaluate when somebody changed the history while it was being proven."""
+    _project, now, _problems = read_working_tree(options)
+    if dict(now.revisions) != dict(graph.revisions):
+        raise CouldNotEvaluate(
+            "the revisions changed while the proof ran; nothing was written",
+            code="history-changed",
+            hint="run it again",
+        )
+
+
+def _unreadable(errors: list[Problem]) -> CouldNotEvaluate:
+    count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+    return CouldNotEvaluate(
+        f"the history cannot be read: {count}, the first: {errors[0].message}",
+        code=errors[0].code,
+        hint="`alembic-converger check` lists them all",
+    )

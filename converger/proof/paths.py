@@ -1,0 +1,239 @@
+"""Runs the ways in which real databases get to the final head, each on a scratch database of its own.
+
+The common ancestor is reached once, from empty, and cloned; nothing below it is replayed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import TypeVar
+
+from converger.history import Graph
+from converger.outcome import Progress
+from converger.plan import LinePlan
+from converger.proof.fingerprint import Fact, fingerprint, version_rows
+from converger.proof.process import Failure, Upgrade, Worker
+from converger.proof.scratch import Scratch, Server
+
+_Result = TypeVar("_Result", "Journey", tuple[Scratch, "tuple[Leg, ...]"])
+
+_LANES = 2
+"""Upgrades that run side by side, each on its own database: one for each core of a CI machine."""
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One `alembic upgrade` of a journey and what its database then said.
+
+    `state` is the state before (as its heads); `failure` also covers an upgrade that Alembic calls
+    a success but whose version table says otherwise.
+    """
+
+    target: str
+    state: tuple[str, ...]
+    order: tuple[str, ...]
+    seconds: float
+    failure: Failure | None
+
+
+@dataclass(frozen=True)
+class Journey:
+    """A database's way from its starting state to the final head.
+
+    `start` is the state in which real databases are (as its heads); `approach` holds the legs that
+    brought a clone of the common ancestor there, `legs` those that merging adds. `schema` is the
+    fingerprint at the end; empty when it did not get there.
+    """
+
+    start: tuple[str, ...]
+    approach: tuple[Leg, ...]
+    legs: tuple[Leg, ...]
+    schema: frozenset[Fact] = frozenset()
+
+    @property
+    def failed(self) -> Leg | None:
+        """The leg that failed, if any."""
+        return next((leg for leg in (*self.approach, *self.legs) if leg.failure), None)
+
+    @property
+    def failed_on_its_own(self) -> bool:
+        """Whether a branch already fails on the common ancestor, before any merging."""
+        return any(leg.failure for leg in self.approach)
+
+
+@dataclass(frozen=True)
+class _Route:
+    """What one journey is to do: upgrade targets that lead to `start`, then those that are proven."""
+
+    start: tuple[str, ...]
+    approach: tuple[str, ...]
+    targets: tuple[str, ...]
+
+
+class PathRunner:
+    """Runs journeys for one line of history on one server with one worker."""
+
+    def __init__(
+        self,
+        *,
+        server: Server,
+        driver: str | None,
+        graph: Graph,
+        line: LinePlan,
+        worker: Worker,
+        preloaded: bool,
+        start_faithful: Callable[[], Worker],
+        database_url_env: tuple[str, ...],
+        progress: Progress,
+    ) -> None:
+        """`graph` includes the planned merges; `start_faithful` starts a worker that preloads nothing."""
+        self._server = server
+        self._driver = driver
+        self._graph = graph
+        self._line = line
+        self._env_names = database_url_env
+        self._progress = progress
+        self._preloaded = worker if preloaded else None
+        self._faithful = None if preloaded else worker
+        self._start_faithful = start_faithful
+        self._lock = threading.Lock()
+        self._version_tables: set[tuple[str | None, str]] = set()
+        self._done = count(1)
+
+    def reach_base(self) -> tuple[Scratch, tuple[Leg, ...]]:
+        """An empty scratch database upgraded to the common ancestor, and the legs that took it there."""
+        return self._twice(self._reach_base)
+
+    def run(self, base: Scratch) -> tuple[Journey, ...]:
+        """All journeys, in a fixed order: through each merge in turn, at once, then from each head."""
+        line = self._line
+        merges = tuple(merge.revision for merge in line.merges)
+        final = (line.final_head,)
+        routes = [_Route(line.base_state, (), final)]
+        if len(merges) > 1:
+            routes.insert(0, _Route((), (), merges))
+        routes += [_Route((head,), (head,), final) for head in line.heads]
+        total = len(routes)
+        self._progress.step("running the upgrade paths", 0, total)
+        with ThreadPoolExecutor(max_workers=_LANES) as lanes:
+
+            def travel(route: _Route) -> Journey:
+                journey = self._twice(lambda worker: self._travel(worker, base, route))
+                self._progress.step(f"from {' + '.join(route.start) or 'empty'}", next(self._done), total)
+                return journey
+
+            return tuple(lanes.map(travel, routes))
+
+    def _twice(self, work: Callable[[Worker], _Result]) -> _Result:
+        """Do it with the preloaded worker; believe a failure only from one that loads as Alembic does."""
+        if self._preloaded is not None:
+            result = work(self._preloaded)
+            if not _failed(result):
+                return result
+        with self._lock:
+            if self._faithful is None:
+                self._faithful = self._start_faithful()
+                self._faithful.wait_loaded()
+        return work(self._faithful)
+
+    def _reach_base(self, worker: Worker) -> tuple[Scratch, tuple[Leg, ...]]:
+        scratch = self._server.create()
+        legs: list[Leg] = []
+        state: frozenset[str] = frozenset()
+        for target in self._line.base_state:
+            leg, state = self._upgrade(worker, scratch, state, target)
+            legs.append(leg)
+            if leg.failure:
+                break
+        return scratch, tuple(legs)
+
+    def _travel(self, worker: Worker, base: Scratch, route: _Route) -> Journey:
+        scratch = self._server.clone(base)
+        try:
+            state = self._graph.ancestors(self._line.base_state, dependencies=True)
+            legs: list[Leg] = []
+            for target in (*route.approach, *route.targets):
+                leg, state = self._upgrade(worker, scratch, state, target)
+                legs.append(leg)
+                if leg.failure:
+                    break
+            parts = tuple(legs[: len(route.approach)]), tuple(legs[len(route.approach) :])
+            journey = Journey(route.start, *parts)
+            if journey.failed is None:
+                facts = fingerprint(self._server, scratch, exclude=frozenset(self._version_tables))
+                journey = replace(journey, schema=facts)
+            return journey
+        finally:
+            self._server.drop(scratch)
+
+    def _upgrade(
+        self, worker: Worker, scratch: Scratch, state: frozenset[str], target: str
+    ) -> tuple[Leg, frozenset[str]]:
+        """Upgrade to `target` and hold the database against what the graph expects of it."""
+        url = self._server.url(scratch, self._driver or worker.facts.get("driver"))
+        upgrade = worker.upgrade(
+            url=url,
+            mark={"dialect": self._server.dialect, "token": self._server.mark(scratch)},
+            target=target,
+            environ={name: url for name in self._env_names},
+        )
+        if upgrade.failure:
+            self._server.query(scratch, "SELECT 1")  # a lost server is no conflict: this raises then
+        with self._lock:
+            self._version_tables.add((upgrade.version_table_schema, upgrade.version_table))
+        expected = state | self._graph.ancestors([target], dependencies=True)
+        failure = upgrade.failure or self._check(upgrade, scratch, state, expected)
+        leg = Leg(
+            target=target,
+            state=self._graph.maximal(state, dependencies=True),
+            order=tuple(step.revision for step in upgrade.steps),
+            seconds=upgrade.seconds,
+            failure=failure,
+        )
+        return leg, expected
+
+    def _check(
+        self, upgrade: Upgrade, scratch: Scratch, state: frozenset[str], expected: frozenset[str]
+    ) -> Failure | None:
+        """Exit code 0 is not success: after every step the version table must say what was applied."""
+        applied = state
+        for step in upgrade.steps:
+            applied = applied | {step.revision}
+            if step.rows is not None and not self._says(step.rows, applied):
+                return _disagreement(step.revision, step.rows, self._graph.maximal(applied))
+        table, schema = upgrade.version_table, upgrade.version_table_schema
+        rows = version_rows(self._server, scratch, table, schema)
+        if rows is None or not self._says(rows, expected):
+            last = upgrade.steps[-1].revision if upgrade.steps else None
+            return _disagreement(last, rows, self._graph.maximal(expected))
+        return None
+
+    def _says(self, rows: tuple[str, ...], applied: frozenset[str]) -> bool:
+        known = self._graph.revisions
+        if any(row not in known for row in rows):
+            return False
+        return self._graph.ancestors(rows, dependencies=True) == applied
+
+
+def _failed(result: object) -> bool:
+    if isinstance(result, Journey):
+        return result.failed is not None
+    assert isinstance(result, tuple)
+    return any(leg.failure for leg in result[1])
+
+
+def _disagreement(
+    revision: str | None, rows: tuple[str, ...] | None, expected: tuple[str, ...]
+) -> Failure:
+    found = "is missing" if rows is None else f"says {', '.join(rows) or 'nothing'}"
+    return Failure(
+        "VersionTableDisagrees",
+        f"Alembic reported success, but the version table {found} where {', '.join(expected) or 'nothing'}"
+        " was expected: a migration commits or rolls back behind Alembic's back",
+        revision=revision,
+    )
+

@@ -1,0 +1,356 @@
+"""The worker as seen from our side: a child process that upgrades scratch databases.
+
+Nothing here knows what is being proven. The worker's end of the conversation is `worker.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from converger.errors import CouldNotEvaluate
+from converger.project import Project
+
+_PACKET = 256 * 1024
+_START_TIMEOUT = 120.0  # seconds for importing Alembic and the revision files on a slow disk
+
+_KEPT = frozenset(
+    "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR VIRTUAL_ENV LD_LIBRARY_PATH DYLD_LIBRARY_PATH"
+    " PYTHONPATH PYTHONHOME PYTHONUTF8 SSL_CERT_FILE SSL_CERT_DIR".split()
+)
+
+
+def worker_environment(
+    own: Mapping[str, str], extra: Mapping[str, str], *, database_url_names: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """The worker's environment: what a process needs to run at all, and what the user mapped.
+
+    `own` is our environment, of which no token, no `INPUT_*`, `GITHUB_*`, `ACTIONS_*` or `PG*` is passed
+    on because only names known to be harmless are. No bytecode is written into the user's tree.
+    """
+    kept = {name: value for name, value in own.items() if name in _KEPT or name.startswith("LC_")}
+    kept["PYTHONDONTWRITEBYTECODE"] = "1"
+    kept.update((name, value) for name, value in extra.items() if name not in database_url_names)
+    return kept
+
+
+def project_python(project: Project, chosen: str | None, environment: Mapping[str, str]) -> str:
+    """The interpreter that runs env.py: the chosen one, VIRTUAL_ENV, a .venv beside the configuration, ours."""
+    import sys
+
+    if chosen:
+        return chosen
+    folders = [environment.get("VIRTUAL_ENV")]
+    for start in (project.ini_path, project.toml_path):
+        if start is not None:
+            folders.append(str(start.parent / ".venv"))
+    folders.append(str(project.cwd / ".venv"))
+    for folder in folders:
+        if folder:
+            python = Path(folder) / "bin" / "python"
+            if python.exists():
+                return str(python)
+    return sys.executable
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an upgrade (or loading) failed, as the worker described it.
+
+    `frames` are (path, line, function), innermost first. `missing_module` is set when something could
+    not be imported; `module` then is its name where Python said it.
+    """
+
+    type: str
+    message: str
+    statement: str | None = None
+    frames: tuple[tuple[str, int, str], ...] = ()
+    missing_module: bool = False
+    module: str | None = None
+    foreign: str | None = None
+    revision: str | None = None
+    configured: bool = False
+    timed_out: bool = False
+    killed: int = 0
+    output: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One revision applied: the version table's rows after it (None: unreadable) and the seconds it took."""
+
+    revision: str
+    rows: tuple[str, ...] | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """One `alembic upgrade` that was run. `failure` is None when the worker saw it end well."""
+
+    target: str
+    steps: tuple[Step, ...]
+    seconds: float
+    failure: Failure | None
+    version_table: str = "alembic_version"
+    version_table_schema: str | None = None
+
+
+@dataclass
+class _Run:
+    events: queue.Queue[dict[str, Any]] = field(default_factory=queue.Queue)
+
+
+class LoadFailed(Exception):
+    """The worker could not import Alembic, its configuration or (preloading) a revision file."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class Worker:
+    """One worker process. Upgrades may run side by side from several threads.
+
+    `preload` imports the revision files once, before env.py has run: fast, and wrong for a project
+    whose revisions need what env.py sets up. So a failure of a preloaded worker proves nothing, and is
+    repeated without.
+    """
+
+    def __init__(
+        self,
+        *,
+        python: str,
+        project: Project,
+        staged: tuple[Path, ...],
+        preload: bool,
+        driver_url: str,
+        environment: Mapping[str, str],
+        folder: Path,
+        timeout: float,
+    ) -> None:
+        self._folder = folder
+        self._timeout = timeout
+        self._runs: dict[int, _Run] = {}
+        self._control: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._numbers = count(1)
+        self._lock = threading.Lock()
+        self.python = python
+        self.facts: Mapping[str, Any] = {}
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._sock = ours
+        self._log = folder / f"worker-{id(self):x}.log"
+        worker = Path(__file__).with_name("worker.py")
+        try:
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    [python, str(worker), str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=project.cwd,
+                    env=dict(environment),
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            ours.close()
+            raise CouldNotEvaluate(
+                f"the project's interpreter {python} cannot be started: {error.strerror}",
+                code="python-not-found",
+                hint="name the interpreter of the environment that has the project's dependencies with --python",
+            ) from None
+        finally:
+            theirs.close()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._send(
+            {
+                "cmd": "load",
+                "preload": preload,
+                "staged": [str(path) for path in staged],
+                "driver_url": driver_url,
+                "config": {
+                    "cwd": str(project.cwd),
+                    "ini": str(project.ini_path) if project.ini_path else None,
+                    "toml": str(project.toml_path) if project.toml_path else None,
+                    "section": project.section,
+                    "script_location": str(project.script_location),
+                },
+            }
+        )
+
+    def wait_loaded(self) -> Mapping[str, Any]:
+        """Wait until it is ready; return its facts (python, alembic, sqlalchemy, driver). Raises LoadFailed."""
+        if not self.facts:
+            try:
+                event = self._control.get(timeout=_START_TIMEOUT)
+            except queue.Empty:
+                event = {"event": "gone", "timed_out": True}
+            if event["event"] != "loaded":
+                raise LoadFailed(self._failure(event, output=_tail(self._log)))
+            self.facts = event
+        return self.facts
+
+    def upgrade(
+        self,
+        *,
+        url: str,
+        mark: Mapping[str, str],
+        target: str,
+        environ: Mapping[str, str],
+        on_begin: Callable[[str], None] = lambda revision: None,
+    ) -> Upgrade:
+        """Run `alembic upgrade TARGET` against the scratch database at `url`; never raises for its failing."""
+        number = next(self._numbers)
+        run = _Run()
+        with self._lock:
+            self._runs[number] = run
+        output = self._folder / f"output-{number}-{id(self):x}.log"
+        began = time.monotonic()
+        self._send(
+            {
+                "cmd": "upgrade",
+                "run": number,
+                "url": url,
+                "mark": dict(mark),
+                "target": target,
+                "environ": dict(environ),
+                "output": str(output),
+            }
+        )
+        steps: list[Step] = []
+        failure: Failure | None = None
+        version_table, schema = "alembic_version", None
+        current: str | None = None
+        done = False
+        while True:
+            try:
+                event = run.events.get(timeout=self._timeout)
+            except queue.Empty:
+                self._send({"cmd": "kill", "run": number})
+                failure = failure or Failure(
+                    "Timeout",
+                    f"nothing happened for {self._timeout:g} seconds",
+                    revision=current,
+                    timed_out=True,
+                    output=_tail(output),
+                )
+                try:
+                    run.events.get(timeout=10)
+                except queue.Empty:
+                    self.close()
+                break
+            name = event["event"]
+            if name == "begin":
+                current = event["revision"]
+                on_begin(current)
+            elif name == "step":
+                rows = None if event["rows"] is None else tuple(sorted(event["rows"]))
+                steps.append(Step(event["revision"], rows, event["seconds"]))
+            elif name in ("done", "failed"):
+                done = True
+                version_table = event["version_table"] or version_table
+                schema = event["version_table_schema"]
+                if name == "failed":
+                    failure = self._failure(event, output=_tail(output))
+            else:  # exited, gone
+                if not done and failure is None:
+                    failure = self._failure(event, output=_tail(output), revision=current)
+                break
+        with self._lock:
+            del self._runs[number]
+        return Upgrade(target, tuple(steps), time.monotonic() - began, failure, version_table, schema)
+
+    def close(self) -> None:
+        """End the process and all that it started; safe to call twice."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # wakes our reader, which close() alone does not
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+        self._process.wait()
+        self._reader.join(timeout=5)
+        self._sock.close()
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        try:
+            self._sock.send(json.dumps(message).encode())
+        except OSError:
+            pass  # it is gone; the reader says so to whoever waits
+
+    def _read(self) -> None:
+        while True:
+            try:
+                packet = self._sock.recv(_PACKET)
+            except OSError:
+                packet = b""
+            if not packet:
+                break
+            event = json.loads(packet)
+            if "run" in event:
+                with self._lock:
+                    run = self._runs.get(event["run"])
+                if run is not None:
+                    run.events.put(event)
+            else:
+                self._control.put(event)
+        gone = {"event": "gone"}
+        self._control.put(gone)
+        with self._lock:
+            for run in self._runs.values():
+                run.events.put(gone)
+
+    @staticmethod
+    def _failure(event: Mapping[str, Any], *, output: str, revision: str | None = None) -> Failure:
+        if "type" not in event:
+            number = event.get("signal") or 0
+            how = f"was killed by signal {number}" if number else "ended without a word"
+            if event.get("timed_out"):
+                how = "did not get ready in time"
+            return Failure(
+                "WorkerEnded",
+                f"the worker process {how}",
+                killed=number,
+                timed_out=bool(event.get("timed_out")),
+                revision=revision,
+                output=output,
+            )
+        return Failure(
+            type=event["type"],
+            message=event["message"],
+            statement=event["statement"] or event.get("last_statement"),
+            frames=tuple((frame["path"], frame["line"], frame["name"]) for frame in event["frames"]),
+            missing_module=event["missing_module"],
+            module=event["module"],
+            foreign=event.get("foreign"),
+            revision=event.get("revision"),
+            configured=event.get("configured", False),
+            output=output,
+            traceback=event["traceback"],
+        )
+
+
+def _tail(path: Path, limit: int = 4000) -> str:
+    """The last characters of a log, or nothing where there is none."""
+    try:
+        with path.open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - limit))
+            return log.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
