@@ -33,7 +33,7 @@ _TEXT = 6000  # characters of a statement or message that are worth sending; a p
 
 
 class ForeignConnection(BaseException):
-    """env.py handed Alembic a connection to something that is not this run's scratch database.
+    """The project's code opened a connection to something that is not this run's scratch database.
 
     Not an Exception: `except Exception` in an env.py must not carry on with that connection.
     """
@@ -304,12 +304,19 @@ class _Watch:
         def before_cursor_execute(conn, cursor, statement, parameters, context, executemany):
             watch.statement = statement
 
+        def engine_connect(conn, *_branch):
+            # Every connection, not only Alembic's: an env.py may create a schema before it configures.
+            watch.guard(conn)
+
+        event.listen(Engine, "engine_connect", engine_connect)
         EnvironmentContext.configure = guarded_configure
         ScriptDirectory._upgrade_revs = watched_upgrade_revs
         event.listen(Engine, "before_cursor_execute", before_cursor_execute)
 
     def guard(self, connection):
         """Raise ForeignConnection unless the connection carries this run's mark."""
+        if connection.info.get("converger") is self:  # kept with the driver's connection, not the checkout
+            return
         mark = self.order["mark"]
         dialect = connection.dialect.name
         if dialect != mark["dialect"]:
@@ -318,6 +325,7 @@ class _Watch:
             rows = _raw_query(connection, "PRAGMA database_list")
             files = [row[2] for row in rows if row[1] == "main"]
             if files and files[0] and os.path.realpath(files[0]) == os.path.realpath(mark["token"]):
+                connection.info["converger"] = self
                 return
             found = "the SQLite file %r" % (files[0] if files else "")
         else:
@@ -327,9 +335,10 @@ class _Watch:
                 " FROM pg_catalog.pg_database WHERE datname = current_database()",
             )
             if rows and mark["token"] in (rows[0][1] or ""):
+                connection.info["converger"] = self
                 return
             found = "the database %r" % (rows[0][0] if rows else "?")
-        self.foreign = "env.py connected to %s, which is not this run's scratch database" % found
+        self.foreign = "the project's code connected to %s, which is not this run's scratch database" % found
         raise ForeignConnection(self.foreign)
 
     def steps(self, steps):

@@ -1,0 +1,60 @@
+"""The whole use case on SQLite, which needs no server: quick, and real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from converger.converge import converge
+from converger.outcome import Options, Silent
+from tests.alembic_project import AlembicProject, two_harmless_heads
+
+
+def options(project: AlembicProject, **changes: object) -> Options:
+    return Options(cwd=project.root, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> AlembicProject:
+    return AlembicProject(tmp_path / "p", url="sqlite:///never.db")
+
+
+def test_two_harmless_heads_are_merged(project: AlembicProject) -> None:
+    two_harmless_heads(project)
+    before = project.digest()
+    outcome = converge(options(project), Silent())
+    assert outcome.status == "merged", outcome
+    assert outcome.proof is not None and outcome.proof.verdict == "commute"
+    assert [(path.start, path.order[-1], path.result) for path in outcome.proof.paths] == [
+        ((), outcome.final_head, "ok"),
+        (("base0001",), outcome.final_head, "ok"),
+        (("aaaa0001",), outcome.final_head, "ok"),
+        (("bbbb0001",), outcome.final_head, "ok"),
+    ]
+    after = project.digest()
+    new = set(after) - set(before)
+    assert len(new) == 1
+    assert {name: after[name] for name in before} == before
+    again = converge(options(project), Silent())
+    assert again.status == "converged"
+    assert project.digest() == after
+
+
+def test_a_clash_is_refused_and_nothing_is_written(project: AlembicProject) -> None:
+    project.sql("base0001", None, "CREATE TABLE accounts (id INTEGER PRIMARY KEY)")
+    project.sql("aaaa0001", "base0001", "ALTER TABLE accounts ADD COLUMN email VARCHAR(50)")
+    project.sql("bbbb0001", "base0001", "ALTER TABLE accounts ADD COLUMN email TEXT")
+    before = project.digest()
+    outcome = converge(options(project), Silent())
+    assert (outcome.status, outcome.exit_code) == ("refused", 1)
+    assert outcome.proof is not None and outcome.proof.verdict == "neither-order"
+    assert project.digest() == before
+    conflicts = outcome.proof.conflicts
+    assert {conflict.revisions for conflict in conflicts} == {("aaaa0001", "bbbb0001"), ("bbbb0001", "aaaa0001")}
+    first = conflicts[0]
+    assert "duplicate column name: email" in (first.error or "")
+    assert "ALTER TABLE accounts ADD COLUMN email" in (first.statement or "")
+    assert first.location is not None
+    line = (project.root / first.location.path).read_text().splitlines()[first.location.line - 1]
+    assert "ADD COLUMN email" in line
