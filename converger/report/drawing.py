@@ -1,0 +1,103 @@
+"""Lanes and nodes of a graph, as `git log --graph` draws them: newest first, one lane for each open parent.
+
+Pure layout: what comes in is nodes in the order in which they are to be drawn, every child before its
+parents; what comes out is rows of characters. Two children that wait for the same parent share a lane as
+soon as both are drawn, so that the width is the number of different open parents, not of open edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from converger.report.look import Glyphs
+
+_UP, _DOWN, _LEFT, _RIGHT = 1, 2, 4, 8
+
+
+class TooWide(Exception):
+    """The drawing would need more lanes than a person can follow."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a drawing: its lanes, and the node in it (None for a line that only connects)."""
+
+    lanes: str
+    key: str | None
+
+
+def lay_out(
+    nodes: Iterable[tuple[str, tuple[str, ...], str]], glyphs: Glyphs, *, most_lanes: int
+) -> Iterator[Row]:
+    """Rows for `nodes`, each given as its key, its parents' keys and its character.
+
+    Every child comes before its parents. Time is linear in the nodes times the lanes in use.
+
+    Raises:
+        TooWide: more than `most_lanes` lanes would be open at once.
+    """
+    lanes: list[str | None] = []
+    column_of: dict[str, int] = {}
+    for key, parents, character in nodes:
+        column = column_of.pop(key) if key in column_of else _free_column(lanes, 0)
+        lanes[column] = key
+        yield Row(_node_row(lanes, column, character, glyphs), key)
+        lanes[column] = None
+        joined: set[int] = set()
+        opened: set[int] = set()
+        for parent in dict.fromkeys(parents):
+            if parent in column_of:
+                joined.add(column_of[parent])
+                continue
+            # The first new parent goes on in the node's own lane.
+            target = column if lanes[column] is None else _free_column(lanes, column + 1)
+            if len(lanes) > most_lanes:
+                raise TooWide(f"more than {most_lanes} lanes")
+            lanes[target] = parent
+            column_of[parent] = target
+            opened.add(target)
+        goes_on = column in opened
+        opened.discard(column)
+        if joined or opened:
+            yield Row(_link_row(lanes, column, goes_on, joined, opened, glyphs), None)
+        while lanes and lanes[-1] is None:
+            lanes.pop()
+
+
+def _free_column(lanes: list[str | None], start: int) -> int:
+    for column in range(start, len(lanes)):
+        if lanes[column] is None:
+            return column
+    lanes.append(None)
+    return len(lanes) - 1
+
+
+def _node_row(lanes: list[str | None], column: int, character: str, glyphs: Glyphs) -> str:
+    line = glyphs.box[_UP | _DOWN]
+    cells = [character if i == column else line if lane else " " for i, lane in enumerate(lanes)]
+    return " ".join(cells).rstrip()
+
+
+def _link_row(
+    lanes: list[str | None], column: int, goes_on: bool, joined: set[int], opened: set[int], glyphs: Glyphs
+) -> str:
+    low = min(column, *joined, *opened) if joined or opened else column
+    high = max(column, *joined, *opened) if joined or opened else column
+    cells: list[str] = []
+    for i, lane in enumerate(lanes):
+        sideways = (_LEFT if low < i <= high else 0) | (_RIGHT if low <= i < high else 0)
+        if i == column:
+            arms = _UP | (_DOWN if goes_on else 0) | sideways
+        elif i in joined:
+            arms = _UP | _DOWN | sideways
+        elif i in opened:
+            arms = _DOWN | sideways
+        elif lane:
+            # A lane that has nothing to do with this link passes in front of it.
+            arms = _UP | _DOWN
+        else:
+            arms = sideways
+        cells.append(glyphs.box[arms])
+        cells.append(glyphs.box[_LEFT | _RIGHT] if low <= i < high else " ")
+    return "".join(cells).rstrip()

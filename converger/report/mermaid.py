@@ -1,0 +1,61 @@
+"""The graph as a Mermaid flowchart, which GitHub draws in comments and Markdown files.
+
+Nothing from the repository may leave its label. Node names are ours (`n0`, `n1`, …), and every character
+of a label other than letters, digits and a few harmless ones is written as `#NN;`, Mermaid's own escape.
+That covers quotes and brackets, HTML, `%%{…}%%` directives (Mermaid looks for them anywhere in the text),
+back-ticks (which would end a Markdown fence) and the colon (`style x: #…;` would eat the end of an escape).
+"""
+
+from __future__ import annotations
+
+from converger.report.selection import Node, View, shown_labels
+from converger.report.visible import one_line
+
+_HARMLESS = frozenset(" _-.,/+=")
+_MESSAGE = 60
+
+
+def mermaid(view: View) -> list[str]:
+    """Lines of a flowchart with the bases at the bottom: arrows go from parent to child."""
+    lines = ["flowchart BT"]
+    name = {node.key: f"n{i}" for i, node in enumerate(view.nodes)}
+    by_id = {n.revision.id: name[n.key] for n in view.nodes if n.revision is not None}
+    heads = []
+    older = []
+    for node in view.nodes:
+        lines.append(f'    {name[node.key]}["{_label(node, view)}"]')
+        if node.revision is None:
+            older.append(name[node.key])
+        elif node.revision.id in view.graph.heads:
+            heads.append(name[node.key])
+    for node in view.nodes:
+        lines.extend(f"    {name[parent]} --> {name[node.key]}" for parent in node.parents)
+        lines.extend(f"    {by_id[parent]} --> {name[node.key]}" for parent in node.backward)
+        if node.revision is not None:
+            lines.extend(
+                f"    {by_id[needed]} -.-> {name[node.key]}"
+                for needed in view.graph.dependencies(node.revision.id)
+                if needed in by_id
+            )
+    if heads:
+        lines.append("    classDef head stroke-width:3px,font-weight:bold")
+        lines.append(f"    class {','.join(heads)} head")
+    if older:
+        lines.append("    classDef older stroke-dasharray:4 4")
+        lines.append(f"    class {','.join(older)} older")
+    return lines
+
+
+def _label(node: Node, view: View) -> str:
+    revision = node.revision
+    if revision is None:
+        return _escape(f"{node.older} older revision{'' if node.older == 1 else 's'}")
+    marks = ["head"] if revision.id in view.graph.heads else []
+    marks.extend(f"label {one_line(label, 40)}" for label in shown_labels(revision))
+    first = one_line(revision.id, 40) + (f" ({', '.join(marks)})" if marks else "")
+    second = one_line(revision.message, _MESSAGE)
+    return _escape(first) + (f"<br/>{_escape(second)}" if second else "")
+
+
+def _escape(text: str) -> str:
+    return "".join(c if c.isalnum() or c in _HARMLESS else f"#{ord(c)};" for c in text)

@@ -1,0 +1,229 @@
+"""What `converge` says: the verdict in the first line, then the merges, the proof, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from converger.report.json import relative_path
+from converger.report.look import Look, Style
+from converger.report.text import error_lines, head_text, line_name, problem_lines
+from converger.report.visible import block, one_line
+
+if TYPE_CHECKING:
+    from converger.history import Graph
+    from converger.mergefile import MergeFile, Note
+    from converger.outcome import Outcome
+    from converger.plan import LinePlan
+    from converger.proof.model import Conflict, PathResult, Proof
+
+_ID = 40
+_DIALECTS = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mysql": "MySQL", "mariadb": "MariaDB"}
+
+_MEANING = {
+    "commute": "every order in which databases will run the branches succeeds and ends alike",
+    "one-order": "the branches work in one order only; databases that run the other one break",
+    "neither-order": "the branches break each other in every order",
+    "differ": "every order succeeds, but databases end differently",
+    "broken": "a branch fails on its own; merging is not the cause",
+    "skipped": "nothing was proven (--skip-validation)",
+    "unevaluated": "we could not look",
+}
+
+
+def outcome_text(outcome: Outcome, look: Look, *, verbose: bool = False) -> list[str]:
+    """The report of one run. With `verbose` also each path in full and, on a dry run, the files' content."""
+    out = _verdict(outcome, look)
+    if outcome.reason is not None:
+        out += [f"  {line}" for line in error_lines(outcome.reason, look)]
+    if outcome.problems:
+        out += ["", *problem_lines(outcome.problems, look)]
+    if outcome.files:
+        out += ["", *_merges(outcome, look)]
+    elif outcome.graph is not None and len(outcome.lines) > 1:
+        out += ["", *_lines(outcome.lines, outcome.graph)]
+    proof = outcome.proof
+    if proof is not None:
+        for conflict in proof.conflicts:
+            out += ["", *_conflict(conflict, outcome.graph, look)]
+        if proof.paths:
+            out += ["", *_paths(proof, look, verbose=verbose)]
+        if proof.downgrade.result != "not-run":
+            detail = f": {one_line(proof.downgrade.detail)}" if proof.downgrade.detail else ""
+            out += ["", f"Downgrade: {proof.downgrade.result}{detail}"]
+    notes = dict.fromkeys((*outcome.notes, *(proof.notes if proof is not None else ())))
+    if notes:
+        out += ["", *_notes(notes, look)]
+    if verbose and outcome.status == "would-merge":
+        for file in outcome.files:
+            out += ["", *_content(file, outcome, look)]
+    return out
+
+
+def _verdict(outcome: Outcome, look: Look) -> list[str]:
+    if outcome.status == "converged":
+        return [look.paint("good", _converged(outcome))]
+    if outcome.status == "refused":
+        return [look.paint("bad", _because("Refused", outcome)), _nothing_written(outcome)]
+    if outcome.status == "unevaluated":
+        return [look.paint("bad", _because("Could not evaluate", outcome)), _nothing_written(outcome)]
+    skipped = outcome.proof is not None and outcome.proof.verdict == "skipped"
+    heads = sum(len(line.heads) for line in outcome.lines if line.merges)
+    finals = [one_line(line.final_head, _ID) for line in outcome.lines if line.merges]
+    into = " and ".join(finals)
+    begin = "Merged" if outcome.status == "merged" else "Would merge"
+    style: Style = "good"
+    how = _how_proven(outcome.proof)
+    if skipped:
+        style, how = "warn", "WITHOUT ANY PROOF (--skip-validation): whether the branches fit is not known"
+    out = [look.paint(style, f"{begin} {heads} heads into {into}" + (f", {how}" if how else ""))]
+    if outcome.status == "would-merge":
+        out.append("Dry run: nothing was written.")
+    return out
+
+
+def _how_proven(proof: Proof | None) -> str:
+    if proof is None:
+        return ""
+    return f"proven on {_server(proof)} in {proof.seconds:.1f} s"
+
+
+def _server(proof: Proof) -> str:
+    name = _DIALECTS.get(proof.dialect, one_line(proof.dialect, 40))
+    version = one_line(proof.server_version, 40)
+    return f"{name} {version}" if version else name
+
+
+def _because(word: str, outcome: Outcome) -> str:
+    proof = outcome.proof
+    if proof is not None and proof.verdict not in ("commute", "skipped", "unevaluated"):
+        return f"{word} ({proof.verdict}): {_MEANING[proof.verdict]}"
+    if outcome.reason is not None:
+        return f"{word}: {one_line(outcome.reason.code)}"
+    errors = [p for p in outcome.problems if p.severity == "error"]
+    if errors:
+        return f"{word}: {len(errors)} problem{'' if len(errors) == 1 else 's'} in the revision files"
+    if proof is not None:
+        return f"{word} ({proof.verdict}): {_MEANING[proof.verdict]}"
+    return word
+
+
+def _nothing_written(outcome: Outcome) -> str:
+    return "Nothing was written." if not outcome.files else "Nothing was written; the merges planned were:"
+
+
+def _converged(outcome: Outcome) -> str:
+    graph = outcome.graph
+    if graph is None or not graph.revisions:
+        return "No revisions yet: nothing to merge"
+    if len(graph.heads) == 1:
+        return f"One head: {head_text(graph.heads[0], graph)}. Nothing to merge"
+    lines = len(outcome.lines)
+    return f"Nothing to merge: one head in each of {lines} lines of history kept apart on purpose"
+
+
+def _lines(lines: Sequence[LinePlan], graph: Graph) -> list[str]:
+    return [
+        f"  - {line_name(line)}: {', '.join(head_text(head, graph) for head in line.heads)}" for line in lines
+    ]
+
+
+def _merges(outcome: Outcome, look: Look) -> list[str]:
+    root = outcome.project.root if outcome.project is not None else None
+    arrow = look.glyphs.arrow
+    out = []
+    for line in outcome.lines:
+        if not line.merges or outcome.graph is None:
+            continue
+        name = f" of {line_name(line)}" if line.labels else ""
+        out.append(look.paint("bold", f"Heads{name}"))
+        out += [f"  {look.glyphs.node} {head_text(head, outcome.graph)}" for head in line.heads]
+        if line.base_state:
+            since = " and ".join(head_text(base, outcome.graph) for base in line.base_state)
+            out.append(look.paint("dim", f"    since {since}"))
+    written = "written" if outcome.status == "merged" else "not written"
+    out.append(look.paint("bold", f"Merge revisions ({written})"))
+    for file in outcome.files:
+        parents = " + ".join(one_line(p, _ID) for p in file.merge.parents)
+        out.append(f"  {look.glyphs.merge} {parents} {arrow} {one_line(file.merge.revision, _ID)}")
+        out.append(look.paint("dim", f"    {one_line(relative_path(file.path, root))}"))
+    return out
+
+
+def _paths(proof: Proof, look: Look, *, verbose: bool) -> list[str]:
+    table = [("database at", "then runs", "result", "seconds")]
+    results = ["bold"]
+    for path in proof.paths:
+        ok = path.result == "ok"
+        order = _order(path, look, verbose=verbose)
+        table.append((_state(path.start), order, "ok" if ok else "FAILED", f"{path.seconds:.2f}"))
+        results.append("good" if ok else "bad")
+    widths = [max(len(row[i]) for row in table) for i in range(4)]
+    title = f"Proof on {_server(proof)}, {proof.seconds:.1f} s: {proof.verdict}"
+    out = [look.paint("bold", title)]
+    for row, style in zip(table, results, strict=True):
+        result = row[2] + " " * (widths[2] - len(row[2]))
+        painted = look.paint("good" if style == "good" else "bad" if style == "bad" else "bold", result)
+        out.append(f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {painted}  {row[3]:>{widths[3]}}")
+    return out
+
+
+def _state(heads: Sequence[str]) -> str:
+    if not heads:
+        return "(empty)"
+    shown = [one_line(h, _ID) for h in heads[:4]]
+    if len(heads) > 4:
+        shown.append(f"and {len(heads) - 4} more")
+    return ", ".join(shown)
+
+
+def _order(path: PathResult, look: Look, *, verbose: bool) -> str:
+    order = path.order
+    if not order:
+        return "(nothing)"
+    if not verbose and len(order) > 4:
+        dots = look.glyphs.ellipsis
+        ends = f"{one_line(order[0], _ID)} {dots} {one_line(order[-2], _ID)}, {one_line(order[-1], _ID)}"
+        return f"{ends} ({len(order)} revisions)"
+    return ", ".join(one_line(revision, _ID) for revision in order)
+
+
+def _conflict(conflict: Conflict, graph: Graph | None, look: Look) -> list[str]:
+    out = [look.paint("bad", f"{look.glyphs.bad} {one_line(conflict.kind, 60).replace('-', ' ')}")]
+    names = [r for r in dict.fromkeys(conflict.revisions) if r]
+    if names:
+        word = "revision " if len(names) == 1 else "revisions"
+        shown = [head_text(r, graph) if graph is not None else one_line(r, _ID) for r in names]
+        out.append(f"  {word}      {' and '.join(shown)}")
+    if conflict.location is not None:
+        out.append(f"  in             {one_line(conflict.location.path)}:{conflict.location.line}")
+    out.append(
+        f"  on a database  {'that is empty' if not conflict.state else 'at ' + _state(conflict.state)}"
+    )
+    if conflict.objects:
+        out.append(f"  concerning     {', '.join(one_line(name, 80) for name in conflict.objects[:20])}")
+    bar = look.glyphs.bar
+    if conflict.statement:
+        out += ["  statement", *(f"    {bar} {line}" for line in block(conflict.statement))]
+    if conflict.error:
+        out += ["  error", *(f"    {bar} {line}" for line in block(conflict.error))]
+    if conflict.advice:
+        advice = block(conflict.advice, width=90, lines=40)
+        out += [f"  what to do     {advice[0]}", *(f"                 {line}" for line in advice[1:])]
+    return out
+
+
+def _notes(notes: Sequence[Note] | dict[Note, None], look: Look) -> list[str]:
+    out = [look.paint("bold", "Notes")]
+    for note in notes:
+        lines = block(note.message, lines=20)
+        out += [f"  - {lines[0]}", *(f"    {line}" for line in lines[1:])]
+    return out
+
+
+def _content(file: MergeFile, outcome: Outcome, look: Look) -> list[str]:
+    root = outcome.project.root if outcome.project is not None else None
+    text = file.content.decode("utf-8", "backslashreplace")
+    bar = look.glyphs.bar
+    lines = block(text, width=160, lines=400)
+    return [look.paint("bold", one_line(relative_path(file.path, root))), *(f"  {bar} {x}" for x in lines)]
