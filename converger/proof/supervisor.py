@@ -1,0 +1,334 @@
+"""Owns one embedded PostgreSQL: starts it, and removes every trace of it when its parent is gone.
+
+Run as a script (`python -I -S supervisor.py`), in a session of its own, by `converger.proof.embedded`.
+It uses the standard library only. Its instructions come as one line of JSON on standard input; it
+answers with lines of JSON on standard output. It ends when standard input ends, which the operating
+system takes care of even when the parent is killed with SIGKILL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from typing import Any
+
+START_SECONDS = 120
+STOP_SECONDS = 15
+
+CONFIGURATION = """
+listen_addresses = '127.0.0.1'
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+wal_level = minimal
+max_wal_senders = 0
+max_wal_size = 4GB
+wal_init_zero = off
+wal_recycle = off
+checkpoint_timeout = 1d
+autovacuum = off
+jit = off
+bgwriter_lru_maxpages = 0
+huge_pages = off
+shared_buffers = 32MB
+dynamic_shared_memory_type = mmap
+max_parallel_workers_per_gather = 0
+max_parallel_maintenance_workers = 0
+max_connections = 50
+max_locks_per_transaction = 512
+timezone = 'UTC'
+log_timezone = 'UTC'
+lc_messages = 'C'
+logging_collector = off
+"""
+"""Throw-away settings. Dynamic shared memory is in files: in /dev/shm a killed server's would stay behind."""
+
+
+class StopRequested(Exception):
+    """The parent is gone or said stop."""
+
+
+class StartFailed(Exception):
+    """What PostgreSQL said instead of starting."""
+
+
+class Supervisor:
+    def __init__(self, orders: dict[str, Any]) -> None:
+        self.orders = orders
+        self.parent = os.getppid()
+        self.identity: dict[str, Any] = {}
+        if orders["user"] is not None:
+            user, group = orders["user"]
+            self.identity = {"user": user, "group": group, "extra_groups": []}
+        self.folder: str | None = None
+        self.mark: int | None = None
+        self.server: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> None:
+        try:
+            self.make_folder()
+            binaries = self.reachable_binaries()
+            self.initialise(binaries)
+            port = self.start(binaries)
+            self.say({"event": "ready", "port": port, "pid": self.server.pid if self.server else None})
+            while self.server is not None and self.server.poll() is None:
+                self.listen(0.5)
+        except StopRequested:
+            pass
+        except StartFailed as error:
+            self.say({"event": "failed", "message": str(error)})
+        except Exception as error:
+            self.say({"event": "failed", "message": f"{type(error).__name__}: {error}"})
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            self.clean()
+
+    # -- talking to the parent
+
+    def say(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):
+            os.write(1, (json.dumps(message) + "\n").encode())
+
+    def listen(self, seconds: float) -> None:
+        """Wait, but not longer than the parent wants us."""
+        readable, _, _ = select.select([0], [], [], seconds)
+        # Whatever comes is "stop"; nothing at all is the end of the pipe. The parent's id is looked at
+        # as well, because a child of the parent may have inherited the other end of the pipe.
+        if readable or os.getppid() != self.parent:
+            raise StopRequested
+
+    # -- the folder
+
+    def make_folder(self) -> None:
+        for base in self.orders["bases"]:
+            if os.path.isdir(base) and os.access(base, os.W_OK | os.X_OK) and self.can_enter(base):
+                break
+        else:
+            raise StartFailed("no temporary folder can be entered by the user that PostgreSQL would run as")
+        self.folder = os.path.join(os.path.realpath(base), f"converger-pg-{secrets.token_hex(8)}")
+        os.mkdir(self.folder, 0o711 if self.identity else 0o700)
+        if self.identity:
+            os.chmod(self.folder, 0o711)  # noqa: S103 - the umask may have forbidden it
+        # The lock says that this process lives; the text says that the folder is ours.
+        self.mark = os.open(
+            os.path.join(self.folder, "converger.json"), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600
+        )
+        fcntl.flock(self.mark, fcntl.LOCK_EX)
+        os.write(self.mark, json.dumps({"converger": 1, "pid": os.getpid()}).encode())
+        self.say({"event": "folder", "path": self.folder})
+
+    def can_enter(self, base: str) -> bool:
+        return self.as_server_user(["/bin/sh", "-c", 'cd "$1"', "sh", base]) == 0
+
+    def reachable_binaries(self) -> dict[str, str]:
+        """Where the server's user can run the programs: in their place, or in a copy in our folder.
+
+        A wheel under /root is such a case: nobody but root may enter it.
+        """
+        binaries: dict[str, str] = self.orders["binaries"]
+        if not self.identity or self.as_server_user([binaries["initdb"], "--version"]) == 0:
+            return binaries
+        assert self.folder is not None
+        for source, target in self.orders["copy"]:
+            destination = os.path.join(self.folder, "install", target)
+            os.makedirs(os.path.dirname(destination), mode=0o755, exist_ok=True)
+            shutil.copytree(source, destination, symlinks=True)
+            self.listen(0)
+        root = os.path.join(self.folder, "install")
+        for path, _, files in os.walk(root):
+            os.chmod(path, 0o755)  # noqa: S103 - another user runs them
+            for file in files:
+                name = os.path.join(path, file)
+                if not os.path.islink(name):
+                    os.chmod(name, 0o755)  # noqa: S103
+        copied = {name: os.path.join(root, path) for name, path in self.orders["copied"].items()}
+        if not copied or self.as_server_user([copied["initdb"], "--version"]) != 0:
+            raise StartFailed(f"{binaries['initdb']} cannot be run by the user that PostgreSQL would run as")
+        return copied
+
+    def as_server_user(self, command: list[str]) -> int:
+        try:
+            return subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                timeout=30,
+                **self.identity,
+            ).returncode
+        except OSError:
+            return 126
+
+    def private(self, name: str) -> str:
+        """A folder or file of our folder that belongs to the server's user."""
+        assert self.folder is not None
+        path = os.path.join(self.folder, name)
+        if self.identity:
+            os.chown(path, self.identity["user"], self.identity["group"])
+        return path
+
+    # -- the server
+
+    def initialise(self, binaries: dict[str, str]) -> None:
+        assert self.folder is not None
+        for name in ("data", "socket"):
+            os.mkdir(os.path.join(self.folder, name), 0o700)
+            self.private(name)
+        password = os.path.join(self.folder, "password")
+        descriptor = os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(descriptor, self.orders["password"].encode() + b"\n")
+        os.close(descriptor)
+        self.private("password")
+        command = [
+            binaries["initdb"],
+            f"--pgdata={self.folder}/data",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--auth=scram-sha-256",
+            f"--pwfile={password}",
+            "--no-sync",
+        ]
+        if self.orders["major"] >= 16:
+            # Saves initdb from trying out how much it could have.
+            command += ["--set=shared_buffers=32MB", "--set=max_connections=50"]
+        if self.orders["major"] >= 18:
+            command.append("--no-data-checksums")
+        for locale in ("C.UTF-8", "C"):
+            status = self.wait(self.spawn([*command, f"--locale={locale}"], binaries), START_SECONDS)
+            if status == 0:
+                break
+            shutil.rmtree(f"{self.folder}/data", ignore_errors=True)
+            os.mkdir(f"{self.folder}/data", 0o700)
+            self.private("data")
+        else:
+            raise StartFailed(f"initdb ended with status {status}: {self.log_tail()}")
+        os.unlink(password)
+
+    def start(self, binaries: dict[str, str]) -> int:
+        assert self.folder is not None
+        # A socket's path may not be longer than 107 bytes; connections go over TCP anyway.
+        sockets = f"{self.folder}/socket"
+        configuration = CONFIGURATION
+        configuration += f"unix_socket_directories = '{sockets if len(sockets) < 80 else ''}'\n"
+        with open(f"{self.folder}/data/postgresql.conf", "a", encoding="utf-8") as file:
+            file.write(configuration)
+        for _ in range(10):
+            port = free_port()
+            command = [binaries["postgres"], "-D", f"{self.folder}/data", "-p", str(port)]
+            with open(f"{self.folder}/log", "wb"):
+                pass
+            self.server = self.spawn(command, binaries)
+            if self.is_ready():
+                return port
+            if "in use" not in self.log_tail():
+                break
+        raise StartFailed(f"postgres did not start: {self.log_tail()}")
+
+    def is_ready(self) -> bool:
+        """Whether the server came up. Its pid file says so, as it does to pg_ctl."""
+        assert self.server is not None and self.folder is not None
+        deadline = time.monotonic() + START_SECONDS
+        while self.server.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError), open(f"{self.folder}/data/postmaster.pid", "rb") as file:
+                lines = file.read().split(b"\n")
+                if len(lines) >= 8 and lines[7].strip() == b"ready":
+                    return True
+            self.listen(0.005)
+        return False
+
+    def spawn(self, command: list[str], binaries: dict[str, str]) -> subprocess.Popen[bytes]:
+        with open(f"{self.folder}/log", "ab") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env={
+                    "PATH": os.path.dirname(binaries["postgres"]) + ":/usr/bin:/bin",
+                    "LC_MESSAGES": "C",
+                    "TZ": "UTC",
+                },
+                **self.identity,
+            )
+
+    def wait(self, process: subprocess.Popen[bytes], seconds: float) -> int:
+        deadline = time.monotonic() + seconds
+        try:
+            while process.poll() is None:
+                if time.monotonic() > deadline:
+                    raise StartFailed(
+                        f"{os.path.basename(str(process.args))} took longer than {seconds:.0f} s"
+                    )
+                self.listen(0.005)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        return process.returncode
+
+    def log_tail(self) -> str:
+        with (
+            contextlib.suppress(OSError),
+            open(f"{self.folder}/log", encoding="utf-8", errors="replace") as file,
+        ):
+            lines = [line.strip() for line in file.read().splitlines() if line.strip()]
+            telling = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|error", line)]
+            return " / ".join((telling or lines)[-3:])[-600:]
+        return "(no log)"
+
+    def clean(self) -> None:
+        """Stop the server at once, it is throw-away, and remove the folder with everything in it."""
+        if self.server is not None and self.server.poll() is None:
+            with contextlib.suppress(OSError):
+                self.server.send_signal(signal.SIGQUIT)
+            try:
+                self.server.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.server.kill()
+                self.server.wait()
+        if self.folder is not None:
+            for _ in range(20):
+                shutil.rmtree(self.folder, ignore_errors=True)
+                if not os.path.lexists(self.folder):
+                    break
+                time.sleep(0.1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def on_signal(number: int, frame: object) -> None:
+    raise StopRequested
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, on_signal)
+    line = b""
+    while not line.endswith(b"\n"):
+        part = os.read(0, 1)
+        if not part:
+            return
+        line += part
+    Supervisor(json.loads(line)).run()
+
+
+if __name__ == "__main__":
+    main()
