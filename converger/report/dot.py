@@ -21,7 +21,7 @@ def dot(view: View) -> list[str]:
         style = ""
         if node.revision is None:
             style = ", style=dashed"
-        elif node.revision.id in view.graph.heads:
+        elif node.revision.id in view.heads:
             style = ", penwidth=3"
         lines.append(f'    {name[node.key]} [label="{_label(node, view)}"{style}];')
     for node in view.nodes:
@@ -40,7 +40,7 @@ def _label(node: Node, view: View) -> str:
     revision = node.revision
     if revision is None:
         return _escape(f"{node.older} older revision{'' if node.older == 1 else 's'}")
-    marks = ["head"] if revision.id in view.graph.heads else []
+    marks = ["head"] if revision.id in view.heads else []
     marks.extend(f"label {one_line(label, 40)}" for label in shown_labels(revision))
     first = one_line(revision.id, 40) + (f" ({', '.join(marks)})" if marks else "")
     second = one_line(revision.message, _MESSAGE)

@@ -44,25 +44,61 @@ def lay_out(
         lanes[column] = key
         yield Row(_node_row(lanes, column, character, glyphs), key)
         lanes[column] = None
-        joined: set[int] = set()
-        opened: set[int] = set()
-        for parent in dict.fromkeys(parents):
-            if parent in column_of:
-                joined.add(column_of[parent])
-                continue
-            # The first new parent goes on in the node's own lane.
-            target = column if lanes[column] is None else _free_column(lanes, column + 1)
-            if len(lanes) > most_lanes:
-                raise TooWide(f"more than {most_lanes} lanes")
-            lanes[target] = parent
-            column_of[parent] = target
-            opened.add(target)
-        goes_on = column in opened
-        opened.discard(column)
-        if joined or opened:
-            yield Row(_link_row(lanes, column, goes_on, joined, opened, glyphs), None)
+        # Each parent has a lane of its own, so many parents need no trying.
+        link = _connect(parents, column, lanes, column_of) if len(parents) <= most_lanes else None
+        if link is None or len(lanes) > most_lanes:
+            raise TooWide(f"more than {most_lanes} lanes")
+        if link.sideways:
+            yield Row(_link_row(lanes, column, link, glyphs), None)
         while lanes and lanes[-1] is None:
             lanes.pop()
+
+
+@dataclass(frozen=True)
+class _Link:
+    """How a node's own lane goes on, and the columns of the lanes that it joins, opens and takes over."""
+
+    goes_on: bool
+    joined: frozenset[int]
+    opened: frozenset[int]
+    ended: frozenset[int]
+
+    @property
+    def sideways(self) -> frozenset[int]:
+        return self.joined | self.opened | self.ended
+
+
+def _connect(
+    parents: tuple[str, ...],
+    column: int,
+    lanes: list[str | None],
+    column_of: dict[str, int],
+) -> _Link:
+    """Give every parent of the node in `column` a lane."""
+    joined: dict[int, str] = {}
+    opened: set[int] = set()
+    ended: set[int] = set()
+    goes_on = False
+    for parent in dict.fromkeys(parents):
+        if parent in column_of:
+            joined[column_of[parent]] = parent
+            continue
+        # The first new parent goes on in the node's own lane.
+        target = _free_column(lanes, column + 1) if goes_on else column
+        lanes[target] = parent
+        column_of[parent] = target
+        if goes_on:
+            opened.add(target)
+        goes_on = True
+    right = min((c for c in joined if c > column), default=None)
+    if not goes_on and right is not None:
+        # Nothing else wants this lane: the parent moves over to it, so that drawings stay to the left.
+        parent = joined.pop(right)
+        lanes[column], lanes[right] = parent, None
+        column_of[parent] = column
+        ended.add(right)
+        goes_on = True
+    return _Link(goes_on, frozenset(joined), frozenset(opened), frozenset(ended))
 
 
 def _free_column(lanes: list[str | None], start: int) -> int:
@@ -79,20 +115,20 @@ def _node_row(lanes: list[str | None], column: int, character: str, glyphs: Glyp
     return " ".join(cells).rstrip()
 
 
-def _link_row(
-    lanes: list[str | None], column: int, goes_on: bool, joined: set[int], opened: set[int], glyphs: Glyphs
-) -> str:
-    low = min(column, *joined, *opened) if joined or opened else column
-    high = max(column, *joined, *opened) if joined or opened else column
+def _link_row(lanes: list[str | None], column: int, link: _Link, glyphs: Glyphs) -> str:
+    low = min(column, *link.sideways)
+    high = max(column, *link.sideways)
     cells: list[str] = []
     for i, lane in enumerate(lanes):
         sideways = (_LEFT if low < i <= high else 0) | (_RIGHT if low <= i < high else 0)
         if i == column:
-            arms = _UP | (_DOWN if goes_on else 0) | sideways
-        elif i in joined:
+            arms = _UP | (_DOWN if link.goes_on else 0) | sideways
+        elif i in link.joined:
             arms = _UP | _DOWN | sideways
-        elif i in opened:
+        elif i in link.opened:
             arms = _DOWN | sideways
+        elif i in link.ended:
+            arms = _UP | sideways
         elif lane:
             # A lane that has nothing to do with this link passes in front of it.
             arms = _UP | _DOWN

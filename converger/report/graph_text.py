@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from converger.report.drawing import Row, TooWide, lay_out
 from converger.report.look import Look
 from converger.report.selection import Node, View, shown_labels
 from converger.report.visible import one_line
-
-if TYPE_CHECKING:
-    from converger.history import Graph
 
 MOST_LANES = 40
 """Wider than this nobody can follow a lane; the revisions are then listed with their parents."""
@@ -38,16 +33,16 @@ def graph_text(view: View, look: Look) -> list[str]:
     lines = []
     for row in rows:
         if row.key is None:
-            lines.append(_lanes(row, None, view.graph, look))
+            lines.append(_lanes(row, None, view, look))
             continue
         node = by_key[row.key]
         pad = " " * (max(width - len(row.lanes), 0) + 2)
-        lines.append(_lanes(row, node, view.graph, look) + pad + _description(node, view.graph, look))
+        lines.append(_lanes(row, node, view, look) + pad + _description(node, view, look))
     return lines
 
 
-def _lanes(row: Row, node: Node | None, graph: Graph, look: Look) -> str:
-    if node is None or node.revision is None or node.revision.id not in graph.heads:
+def _lanes(row: Row, node: Node | None, view: View, look: Look) -> str:
+    if node is None or node.revision is None or node.revision.id not in view.heads:
         return row.lanes
     symbol = _symbol(node, look)
     before, _, after = row.lanes.partition(symbol)
@@ -60,12 +55,12 @@ def _symbol(node: Node, look: Look) -> str:
     return look.glyphs.merge if len(node.revision.down_revisions) > 1 else look.glyphs.node
 
 
-def _description(node: Node, graph: Graph, look: Look) -> str:
+def _description(node: Node, view: View, look: Look) -> str:
     revision = node.revision
     if revision is None:
         dots = look.glyphs.ellipsis
         return look.paint("dim", f"{dots} {node.older} older revision{'' if node.older == 1 else 's'}")
-    is_head = revision.id in graph.heads
+    is_head = revision.id in view.heads
     words = [look.paint("head" if is_head else "warn", one_line(revision.id, _MESSAGE))]
     marks = []
     if is_head:
@@ -82,7 +77,7 @@ def _description(node: Node, graph: Graph, look: Look) -> str:
     notes = [f"depends on {one_line(d, 40)}" for d in revision.depends_on]
     if "depends_on" in revision.computed:
         notes.append("depends on what is computed")
-    known = set(graph.parents(revision.id))
+    known = set(view.graph.parents(revision.id))
     notes.extend(
         f"parent {one_line(p, 40)} does not exist" for p in revision.down_revisions if p not in known
     )
@@ -95,7 +90,7 @@ def _listing(view: View, by_key: dict[str, Node], look: Look) -> list[str]:
     """Without lanes: each revision with its parents by name."""
     lines = [f"(more than {MOST_LANES} branches side by side: listed with their parents instead of drawn)"]
     for node in view.nodes:
-        text = f"{_symbol(node, look)}  {_description(node, view.graph, look)}"
+        text = f"{_symbol(node, look)}  {_description(node, view, look)}"
         names = [
             one_line(found.id, 40) if (found := by_key[key].revision) else "older revisions"
             for key in node.parents

@@ -26,7 +26,7 @@ def mermaid(view: View) -> list[str]:
         lines.append(f'    {name[node.key]}["{_label(node, view)}"]')
         if node.revision is None:
             older.append(name[node.key])
-        elif node.revision.id in view.graph.heads:
+        elif node.revision.id in view.heads:
             heads.append(name[node.key])
     for node in view.nodes:
         lines.extend(f"    {name[parent]} --> {name[node.key]}" for parent in node.parents)
@@ -50,7 +50,7 @@ def _label(node: Node, view: View) -> str:
     revision = node.revision
     if revision is None:
         return _escape(f"{node.older} older revision{'' if node.older == 1 else 's'}")
-    marks = ["head"] if revision.id in view.graph.heads else []
+    marks = ["head"] if revision.id in view.heads else []
     marks.extend(f"label {one_line(label, 40)}" for label in shown_labels(revision))
     first = one_line(revision.id, 40) + (f" ({', '.join(marks)})" if marks else "")
     second = one_line(revision.message, _MESSAGE)

@@ -36,6 +36,7 @@ class View:
     graph: Graph
     nodes: tuple[Node, ...]
     hidden: int = 0
+    heads: frozenset[str] = frozenset()
 
 
 def select(graph: Graph, lines: Sequence[LinePlan] = (), *, everything: bool = False) -> View:
@@ -105,7 +106,7 @@ def _view(
             above[number] -= 1
             if above[number] == 0:
                 nodes.append(Node(f"older:{number}", None, (), older=sizes[number]))
-    return View(graph, tuple(nodes), hidden=len(order) - len(drawn))
+    return View(graph, tuple(nodes), hidden=len(order) - len(drawn), heads=frozenset(graph.heads))
 
 
 def newest_first(graph: Graph) -> tuple[str, ...]:
