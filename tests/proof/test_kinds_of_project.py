@@ -1,0 +1,135 @@
+"""env.py in several shapes that this proof promises to run unedited."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from converger.converge import converge
+from converger.outcome import Options, Silent
+from tests.alembic_project import ENV_PY, AlembicProject, two_harmless_heads
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> AlembicProject:
+    return two_harmless_heads(AlembicProject(tmp_path / "p"))
+
+
+def converges(project: AlembicProject, url: str, **changes: object) -> None:
+    outcome = converge(Options(cwd=project.root, database_url=url, **changes), Silent())  # type: ignore[arg-type]
+    assert outcome.status == "merged", outcome.reason or outcome.proof
+    assert outcome.proof is not None
+    assert outcome.proof.verdict == "commute"
+
+
+def set_env(project: AlembicProject, text: str) -> None:
+    (project.root / "migrations" / "env.py").write_text(text)
+
+
+def test_an_async_env_py(project: AlembicProject, postgres_url: str) -> None:
+    set_env(
+        project,
+        "import asyncio\nfrom alembic import context\nfrom sqlalchemy import pool\n"
+        "from sqlalchemy.ext.asyncio import async_engine_from_config\nconfig = context.config\n"
+        "def do(connection):\n    context.configure(connection=connection)\n"
+        "    with context.begin_transaction():\n        context.run_migrations()\n"
+        "async def main():\n"
+        "    engine = async_engine_from_config(config.get_section(config.config_ini_section, {}), poolclass=pool.NullPool)\n"
+        "    async with engine.connect() as connection:\n        await connection.run_sync(do)\n"
+        "    await engine.dispose()\nasyncio.run(main())\n",
+    )
+    project.ini.write_text(project.ini.read_text().replace("driver://", "postgresql+asyncpg://"))
+    converges(project, postgres_url)
+
+
+def test_an_env_py_that_insists_on_a_connection(project: AlembicProject, postgres_url: str) -> None:
+    set_env(
+        project,
+        "from alembic import context\nconnection = context.config.attributes['connection']\n"
+        "context.configure(connection=connection)\n"
+        "with context.begin_transaction():\n    context.run_migrations()\nconnection.commit()\n",
+    )
+    converges(project, postgres_url)
+
+
+def test_an_env_py_that_reads_the_environment(project: AlembicProject, postgres_url: str) -> None:
+    set_env(
+        project,
+        "import os\nfrom alembic import context\nfrom sqlalchemy import create_engine\n"
+        "engine = create_engine(os.environ['MY_DB'])\nassert os.environ['FLAVOUR'] == 'test'\n"
+        "with engine.connect() as connection:\n    context.configure(connection=connection)\n"
+        "    with context.begin_transaction():\n        context.run_migrations()\n",
+    )
+    converges(project, postgres_url, database_url_env=("MY_DB",), env={"FLAVOUR": "test"})
+
+
+def test_revisions_that_need_what_env_py_sets_up(project: AlembicProject, postgres_url: str) -> None:
+    """Loading revisions before env.py fails here; Alembic itself loads them after."""
+    (project.root / "deep").mkdir()
+    (project.root / "deep" / "acme_tables.py").write_text("NAME = 'from_env'\n")
+    set_env(project, "import sys, os\nsys.path.insert(0, os.path.join(os.getcwd(), 'deep'))\n" + ENV_PY)
+    project.revision(
+        "bbbb0002", "bbbb0001", "op.execute(f'CREATE TABLE {NAME} (id INTEGER)')", header="from acme_tables import NAME"
+    )
+    converges(project, postgres_url)
+
+
+def test_module_level_state_does_not_leak_between_paths(project: AlembicProject, postgres_url: str) -> None:
+    """A MetaData that reflects would refuse a second run in the same interpreter; deployments never see that."""
+    project.revision(
+        "bbbb0002",
+        "bbbb0001",
+        "sa.Table('accounts', metadata, sa.Column('x', sa.Integer)).name\nassert not ran\nran.append(1)",
+        header="metadata = sa.MetaData()\nran = []",
+    )
+    converges(project, postgres_url)
+
+
+def test_a_version_table_of_its_own(project: AlembicProject, postgres_url: str) -> None:
+    set_env(
+        project,
+        ENV_PY.replace(
+            "context.configure(connection=connection, target_metadata=None)",
+            "connection.execute(__import__('sqlalchemy').text('CREATE SCHEMA IF NOT EXISTS \"My Meta\"'))\n"
+            "        connection.commit()\n"
+            "        context.configure(connection=connection, version_table='Schema Version',"
+            " version_table_schema='My Meta', transaction_per_migration=True)",
+        ),
+    )
+    converges(project, postgres_url)
+
+
+def test_an_autocommit_block(project: AlembicProject, postgres_url: str) -> None:
+    project.revision(
+        "bbbb0002",
+        "bbbb0001",
+        "with op.get_context().autocommit_block():\n"
+        "    op.execute('CREATE INDEX CONCURRENTLY ix ON accounts (name)')",
+    )
+    converges(project, postgres_url)
+
+
+def test_migrations_that_print_and_read_standard_input(project: AlembicProject, postgres_url: str) -> None:
+    project.revision(
+        "bbbb0002", "bbbb0001", "import sys\nprint('{\"event\": \"done\"}' * 9000)\nassert sys.stdin.read() == ''"
+    )
+    converges(project, postgres_url)
+
+
+def test_depends_on_another_line(project: AlembicProject, postgres_url: str) -> None:
+    """b depends on a revision of another base: the version table then holds fewer rows than revisions applied."""
+    project.sql("ext00001", None, "CREATE TABLE ext (id INTEGER PRIMARY KEY)", labels="ext")
+    project.sql(
+        "bbbb0002", "bbbb0001", "ALTER TABLE ext ADD COLUMN accounts INTEGER", depends_on="ext00001"
+    )
+    converges(project, postgres_url)
+
+
+def test_a_clash_only_inside_one_transaction(project: AlembicProject, postgres_url: str) -> None:
+    """An enum label cannot be used in the transaction that added it: only the database that runs both at once fails."""
+    project.sql("base0001", None, "CREATE TYPE mood AS ENUM ('ok')", "CREATE TABLE t (m mood DEFAULT 'ok')")
+    project.sql("aaaa0001", "base0001", "ALTER TYPE mood ADD VALUE 'glad'")
+    project.sql("bbbb0001", "base0001", "CREATE TABLE u (id INTEGER)")
+    project.sql("aaaa0002", "aaaa0001", "CREATE TABLE v (id INTEGER)")
+    converges(project, postgres_url)
