@@ -1,0 +1,53 @@
+"""Reads real histories where they were unpacked, and rebuilds earlier states of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from converger.history import Graph, History, WorkingTree, read_history
+from converger.project import load_project
+
+from .packages import RealHistory, unpacked
+
+
+def read_real(history: RealHistory, folder: Path) -> Graph:
+    """Read a history where it was unpacked, through a minimal alembic.ini of ours in `folder`."""
+    root = unpacked(history)
+    return read_folders(folder, tuple(root / versions for versions in history.versions_folders))
+
+
+def read_folders(folder: Path, versions: tuple[Path, ...]) -> Graph:
+    """Write an alembic.ini into `folder` that points at `versions`, and read what is there."""
+    locations = "\n    ".join(str(path) for path in versions)
+    ini = folder / "alembic.ini"
+    ini.write_text(
+        "[alembic]\n"
+        f"script_location = {versions[0].parent}\n"
+        f"version_locations =\n    {locations}\n"
+        "path_separator = newline\n"
+    )
+    tree = WorkingTree(folder)
+    history: History = read_history(tree, load_project(tree, config=ini, cwd=folder))
+    return Graph(history)
+
+
+def revision_path(graph: Graph, root: Path, revision: str) -> Path:
+    """Where the file of `revision` is; `root` is the folder that the graph was read with."""
+    return root / graph.revisions[revision].path
+
+
+def rebuild_state(graph: Graph, root: Path, revisions: Iterable[str], target: Path) -> Path:
+    """Copy the files of `revisions` into the new folder `target`: the versions folder of an earlier day."""
+    target.mkdir(parents=True)
+    for revision in sorted(revisions):
+        source = revision_path(graph, root, revision)
+        # Two versions folders of one history may use the same file name.
+        shutil.copyfile(source, target / f"{source.parent.name}_{source.name}")
+    return target
+
+
+def proper_ancestors(graph: Graph, revision: str) -> frozenset[str]:
+    """All that `revision` builds on: the history just before it was added."""
+    return graph.ancestors([revision]) - {revision}
