@@ -21,7 +21,8 @@ _REPEAT = 10.0
 class PlainProgress:
     """Plain lines for whatever takes longer than two seconds; silent for everything else.
 
-    With `verbose` every stage is said at once. Use it as a context manager: it owns a timer.
+    With `verbose` every stage is said at once. Use it as a context manager: it owns a timer. Steps may be
+    said from several threads.
     """
 
     def __init__(self, stream: TextIO, *, verbose: bool = False, slow: float = _SLOW) -> None:
@@ -89,6 +90,7 @@ class TerminalProgress:
 
         self._console = Console(file=stream, highlight=False, markup=False, no_color=not colour)
         self._status: Status | None = None
+        self._lock = threading.Lock()
 
     def say(self, text: str) -> None:
         """Begin a stage."""
@@ -111,11 +113,12 @@ class TerminalProgress:
         from rich.text import Text
 
         text = Text(line)
-        if self._status is None:
-            self._status = self._console.status(text)
-            self._status.start()
-        else:
-            self._status.update(text)
+        with self._lock:
+            if self._status is None:
+                self._status = self._console.status(text)
+                self._status.start()
+            else:
+                self._status.update(text)
 
 
 AnyProgress = PlainProgress | TerminalProgress
