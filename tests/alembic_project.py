@@ -7,7 +7,7 @@ import subprocess
 import textwrap
 from pathlib import Path
 
-ENV_PY = '''\
+ENV_PY = """\
 from logging.config import fileConfig
 
 from alembic import context
@@ -34,7 +34,7 @@ if context.is_offline_mode():
         context.run_migrations()
 else:
     run_migrations_online()
-'''
+"""
 
 INI = """\
 [alembic]
@@ -126,7 +126,9 @@ class AlembicProject:
         )
         return path
 
-    def sql(self, name: str, parents: str | tuple[str, ...] | None, *statements: str, **kwargs: object) -> Path:
+    def sql(
+        self, name: str, parents: str | tuple[str, ...] | None, *statements: str, **kwargs: object
+    ) -> Path:
         """Write one revision that runs these statements."""
         body = "\n".join(f"op.execute({statement!r})" for statement in statements) or "pass"
         return self.revision(name, parents, body, **kwargs)  # type: ignore[arg-type]

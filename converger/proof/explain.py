@@ -52,7 +52,9 @@ class Blindness:
             return CouldNotEvaluate(
                 f"{failure.message} while {_doing(failure)}" + _last_words(failure),
                 code="worker-ended",
-                hint="signal 9 mostly means that the machine ran out of memory" if failure.killed == 9 else None,
+                hint="signal 9 mostly means that the machine ran out of memory"
+                if failure.killed == 9
+                else None,
             )
         if failure.revision is None and not failure.configured:
             return self.environment_failed(failure)

@@ -177,9 +177,13 @@ class PathRunner:
         url = self._server.url(scratch, self._driver or worker.facts.get("driver"))
         upgrade = worker.upgrade(
             url=url,
-            mark={"dialect": self._server.dialect, "token": self._server.mark(scratch)},
+            mark={
+                "dialect": self._server.dialect,
+                "query": self._server.mark_query,
+                "text": self._server.mark(scratch),
+            },
             target=target,
-            environ={name: url for name in self._env_names},
+            environ=dict.fromkeys(self._env_names, url),
         )
         if upgrade.failure:
             self._server.query(scratch, "SELECT 1")  # a lost server is no conflict: this raises then
@@ -213,6 +217,7 @@ class PathRunner:
         return None
 
     def _says(self, rows: tuple[str, ...], applied: frozenset[str]) -> bool:
+        """Whether these rows mean exactly these revisions, however Alembic abbreviates a dependency."""
         known = self._graph.revisions
         if any(row not in known for row in rows):
             return False
@@ -226,9 +231,7 @@ def _failed(result: object) -> bool:
     return any(leg.failure for leg in result[1])
 
 
-def _disagreement(
-    revision: str | None, rows: tuple[str, ...] | None, expected: tuple[str, ...]
-) -> Failure:
+def _disagreement(revision: str | None, rows: tuple[str, ...] | None, expected: tuple[str, ...]) -> Failure:
     found = "is missing" if rows is None else f"says {', '.join(rows) or 'nothing'}"
     return Failure(
         "VersionTableDisagrees",
@@ -236,4 +239,3 @@ def _disagreement(
         " was expected: a migration commits or rolls back behind Alembic's back",
         revision=revision,
     )
-

@@ -279,10 +279,8 @@ class Worker:
         """End the process and all that it started; safe to call twice."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)  # wakes our reader, which close() alone does not
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
         self._process.wait()
         self._reader.join(timeout=5)
         self._sock.close()

@@ -9,7 +9,8 @@ deployment does, without paying for the imports again. Messages go over one sock
 file descriptor), one JSON object a packet, never over standard output, because migrations print.
 
 Orders:  {"cmd": "load", "config": {...}, "staged": [path], "preload": bool, "driver_url": str}
-         {"cmd": "upgrade", "run": int, "url": str, "target": str, "environ": {...}, "mark": {...}, "output": path}
+         {"cmd": "upgrade", "run": int, "url": str, "target": str, "environ": {...}, "output": path,
+          "mark": {"dialect": str, "query": SQL, "text": what it must answer}}
          {"cmd": "kill", "run": int}
 Events:  {"event": "loaded", ...} {"event": "load-failed", ...}
          {"event": "begin"|"step"|"done"|"failed"|"exited", "run": int, ...}
@@ -318,27 +319,17 @@ class _Watch:
         if connection.info.get("converger") is self:  # kept with the driver's connection, not the checkout
             return
         mark = self.order["mark"]
-        dialect = connection.dialect.name
-        if dialect != mark["dialect"]:
-            found = "a %s database" % dialect
-        elif dialect == "sqlite":
-            rows = _raw_query(connection, "PRAGMA database_list")
-            files = [row[2] for row in rows if row[1] == "main"]
-            if files and files[0] and os.path.realpath(files[0]) == os.path.realpath(mark["token"]):
-                connection.info["converger"] = self
-                return
-            found = "the SQLite file %r" % (files[0] if files else "")
+        if connection.dialect.name != mark["dialect"]:
+            found = "a %s database" % connection.dialect.name
         else:
-            rows = _raw_query(
-                connection,
-                "SELECT current_database(), pg_catalog.shobj_description(oid, 'pg_database')"
-                " FROM pg_catalog.pg_database WHERE datname = current_database()",
-            )
-            if rows and mark["token"] in (rows[0][1] or ""):
+            rows = _raw_query(connection, mark["query"])
+            if rows and rows[0][0] == mark["text"]:
                 connection.info["converger"] = self
                 return
-            found = "the database %r" % (rows[0][0] if rows else "?")
-        self.foreign = "the project's code connected to %s, which is not this run's scratch database" % found
+            found = "another %s database" % mark["dialect"]
+            if connection.engine.url.database:
+                found += ", %r" % connection.engine.url.database
+        self.foreign = "the project's code connected to %s instead of this run's scratch database" % found
         raise ForeignConnection(self.foreign)
 
     def steps(self, steps):
@@ -432,7 +423,8 @@ def _describe(error):
         "statement": statement[:_TEXT] if statement else None,
         "frames": frames[:80],
         "module": module,
-        "missing_module": isinstance(error, ImportError) or any(isinstance(x, ModuleNotFoundError) for x in chain),
+        "missing_module": isinstance(error, ImportError)
+        or any(isinstance(x, ModuleNotFoundError) for x in chain),
         "traceback": "".join(traceback.format_exception(type(error), error, error.__traceback__))[-_TEXT:],
     }
 

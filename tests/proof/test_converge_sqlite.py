@@ -51,7 +51,10 @@ def test_a_clash_is_refused_and_nothing_is_written(project: AlembicProject) -> N
     assert outcome.proof is not None and outcome.proof.verdict == "neither-order"
     assert project.digest() == before
     conflicts = outcome.proof.conflicts
-    assert {conflict.revisions for conflict in conflicts} == {("aaaa0001", "bbbb0001"), ("bbbb0001", "aaaa0001")}
+    assert {conflict.revisions for conflict in conflicts} == {
+        ("aaaa0001", "bbbb0001"),
+        ("bbbb0001", "aaaa0001"),
+    }
     first = conflicts[0]
     assert "duplicate column name: email" in (first.error or "")
     assert "ALTER TABLE accounts ADD COLUMN email" in (first.statement or "")

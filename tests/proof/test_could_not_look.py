@@ -67,7 +67,10 @@ def test_env_py_that_connects_elsewhere_is_stopped(
         ENV_PY.replace(
             "connectable = engine_from_config(",
             f"from sqlalchemy import create_engine\n    connectable = create_engine({sqlalchemy_url!r}) or (",
-        ).replace('config.get_section(config.config_ini_section, {}), prefix="sqlalchemy.", poolclass=pool.NullPool', ""),
+        ).replace(
+            'config.get_section(config.config_ini_section, {}), prefix="sqlalchemy.", poolclass=pool.NullPool',
+            "",
+        ),
     )
     outcome = run(project, postgres_url)
     assert outcome.reason is not None
@@ -138,7 +141,9 @@ def test_a_hanging_migration_is_ended(project: AlembicProject, postgres_url: str
 
 
 def test_a_killed_worker_is_no_verdict(project: AlembicProject, postgres_url: str) -> None:
-    project.revision("bbbb0002", "bbbb0001", "import os\nprint('last words', flush=True)\nos.kill(os.getpid(), 9)")
+    project.revision(
+        "bbbb0002", "bbbb0001", "import os\nprint('last words', flush=True)\nos.kill(os.getpid(), 9)"
+    )
     outcome = run(project, postgres_url)
     assert outcome.reason is not None
     assert outcome.reason.code == "worker-ended"
@@ -194,5 +199,12 @@ def test_the_worker_sees_no_secret() -> None:
         "AWS_SECRET_ACCESS_KEY": "t",
         "DATABASE_URL": "production",
     }
-    environment = worker_environment(own, {"SECRET_KEY": "mapped", "DATABASE_URL": "x"}, database_url_names=("DATABASE_URL",))
-    assert environment == {"PATH": "/bin", "LC_ALL": "C", "SECRET_KEY": "mapped", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = worker_environment(
+        own, {"SECRET_KEY": "mapped", "DATABASE_URL": "x"}, database_url_names=("DATABASE_URL",)
+    )
+    assert environment == {
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "SECRET_KEY": "mapped",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

@@ -70,7 +70,10 @@ def test_revisions_that_need_what_env_py_sets_up(project: AlembicProject, postgr
     (project.root / "deep" / "acme_tables.py").write_text("NAME = 'from_env'\n")
     set_env(project, "import sys, os\nsys.path.insert(0, os.path.join(os.getcwd(), 'deep'))\n" + ENV_PY)
     project.revision(
-        "bbbb0002", "bbbb0001", "op.execute(f'CREATE TABLE {NAME} (id INTEGER)')", header="from acme_tables import NAME"
+        "bbbb0002",
+        "bbbb0001",
+        "op.execute(f'CREATE TABLE {NAME} (id INTEGER)')",
+        header="from acme_tables import NAME",
     )
     converges(project, postgres_url)
 
@@ -112,7 +115,9 @@ def test_an_autocommit_block(project: AlembicProject, postgres_url: str) -> None
 
 def test_migrations_that_print_and_read_standard_input(project: AlembicProject, postgres_url: str) -> None:
     project.revision(
-        "bbbb0002", "bbbb0001", "import sys\nprint('{\"event\": \"done\"}' * 9000)\nassert sys.stdin.read() == ''"
+        "bbbb0002",
+        "bbbb0001",
+        "import sys\nprint('{\"event\": \"done\"}' * 9000)\nassert sys.stdin.read() == ''",
     )
     converges(project, postgres_url)
 
@@ -120,9 +125,7 @@ def test_migrations_that_print_and_read_standard_input(project: AlembicProject, 
 def test_depends_on_another_line(project: AlembicProject, postgres_url: str) -> None:
     """b depends on a revision of another base: the version table then holds fewer rows than revisions applied."""
     project.sql("ext00001", None, "CREATE TABLE ext (id INTEGER PRIMARY KEY)", labels="ext")
-    project.sql(
-        "bbbb0002", "bbbb0001", "ALTER TABLE ext ADD COLUMN accounts INTEGER", depends_on="ext00001"
-    )
+    project.sql("bbbb0002", "bbbb0001", "ALTER TABLE ext ADD COLUMN accounts INTEGER", depends_on="ext00001")
     converges(project, postgres_url)
 
 
