@@ -111,9 +111,9 @@ def locked(path: Path) -> Iterator[None]:
 def unpacked(history: RealHistory) -> Path:
     """The folder that holds the package's archive, as far as this history needs it; downloads it once.
 
-    Unpacked are all files below the parent of each versions folder (env.py, script.py.mako, ini and
-    the revisions). Raises `RuntimeError` when the package cannot be had: a test that asked for a real
-    history must not pass without one.
+    Unpacked are all files below the parent of each versions folder (env.py, script.py.mako and the
+    revisions), and an alembic.ini beside that parent. Raises `RuntimeError` when the package cannot be
+    had: a test that asked for a real history must not pass without one.
     """
     cache = cache_folder()
     # The folder's name carries which parts were unpacked: one package may hold several histories.
@@ -180,7 +180,10 @@ def _wanted(name: str, folders: set[str]) -> bool:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         return False
-    return any(PurePosixPath(folder) in path.parents for folder in folders)
+    return any(
+        PurePosixPath(folder) in path.parents or path == PurePosixPath(folder).parent / "alembic.ini"
+        for folder in folders
+    )
 
 
 def _place(out: Path, name: str, content: bytes) -> None:

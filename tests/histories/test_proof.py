@@ -1,0 +1,133 @@
+"""Real histories cut open at a real merge are converged again, proven on PostgreSQL.
+
+Their maintainers merged these heads with an empty merge revision, and their users upgraded: any verdict
+but `commute` would be a false alarm.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converger.proof.embedded import EmbeddedPostgres, find_binaries
+
+from .projects import CutOpen, Recipe, cut_open
+
+LANGFLOW = ("langflow-base==1.13.0", "psycopg[binary]")
+
+RECIPES = [
+    # 143 revisions; its env.py needs the application's settings, its revisions nothing.
+    Recipe("skyvern", "2c34dee3304e", own_env=False),
+    # A branch label, and an env.py that takes sqlalchemy.url or config.attributes["connection"].
+    Recipe("quetz-server", "ea6eba9a9ffc", ("quetz-server==0.10.4", "alembic", "psycopg[binary]")),
+    # An async env.py with an advisory lock and a naming convention; two heads, then three. SQLite is
+    # what its alembic.ini names.
+    Recipe("langflow-base", "844cad9a53fa", LANGFLOW, name_server=True),
+    Recipe("langflow-base", "a6d8e0f2b4c7", LANGFLOW, name_server=True),
+]
+
+pytestmark = [pytest.mark.network, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URL of a PostgreSQL server, for projects whose configured URL is of another dialect."""
+    embedded = EmbeddedPostgres(find_binaries(), progress=print)
+    try:
+        url = embedded.url
+        yield f"postgresql+psycopg://{url.user}:{url.password}@{url.host}:{url.port}/{url.database}"
+    finally:
+        embedded.stop()
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=str)
+def test_the_maintainers_own_merge_is_proven(
+    recipe: Recipe, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    project = cut_open(recipe, tmp_path / "project")
+    before = contents(project.folder)
+    heads = list(recipe.real_merge.heads_before)
+
+    result = converge(project, request.getfixturevalue("server") if recipe.name_server else None)
+
+    assert result["status"] == "merged", result
+    assert result["heads"] == heads
+    proof = result["proof"]
+    assert proof["verdict"] == "commute"
+    assert proof["dialect"] == "postgresql"
+    assert proof["conflicts"] == []
+    assert {path["result"] for path in proof["paths"]} == {"ok"}
+    # From empty, and from each head alone: the states that real databases are in.
+    starts = [path["start"] for path in proof["paths"]]
+    assert [] in starts
+    assert all([head] in starts for head in heads)
+
+    after = contents(project.folder)
+    assert {path: after[path] for path in before} == before, "an existing file was changed"
+    (merge,) = result["merges"]
+    (added,) = set(after) - set(before)
+    assert added == project.folder / merge["path"] or added == Path(merge["path"])
+    assert identifiers(added)["down_revision"] == tuple(heads)
+    assert alembic_heads(project) == [merge["revision"]]
+    print(f"{recipe}: {proof['verdict']} in {proof['seconds']:.1f} s, {len(proof['paths'])} paths")
+
+
+def converge(project: CutOpen, database_url: str | None) -> dict[str, Any]:
+    """Run the command as a person would, with one merge for all heads, and return its JSON."""
+    server = ("--database-url", database_url) if database_url else ()
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("alembic-converger")),
+            *("converge", "--strategy", "single", "--format", "json", "--python", str(project.python)),
+            *server,
+        ],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def contents(folder: Path) -> dict[Path, str]:
+    """A hash of every file below `folder`."""
+    return {
+        path: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def identifiers(path: Path) -> dict[str, object]:
+    """The literal assignments of a revision file, read without any code of ours."""
+    found: dict[str, object] = {}
+    for node in ast.parse(path.read_text()).body:
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+        value = getattr(node, "value", None)
+        for target in targets:
+            if isinstance(target, ast.Name) and value is not None:
+                found[target.id] = ast.literal_eval(value)
+    return found
+
+
+def alembic_heads(project: CutOpen) -> list[str]:
+    """What the project's own Alembic says."""
+    done = subprocess.run(
+        [str(project.python), "-m", "alembic", "heads"],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return [line.split()[0] for line in done.stdout.splitlines() if line]
