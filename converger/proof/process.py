@@ -286,10 +286,8 @@ class Worker:
         self._sock.close()
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        try:
+        with contextlib.suppress(OSError):  # it is gone then, and the reader says so to whoever waits
             self._sock.send(json.dumps(message).encode())
-        except OSError:
-            pass  # it is gone; the reader says so to whoever waits
 
     def _read(self) -> None:
         while True:
