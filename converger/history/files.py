@@ -1,0 +1,147 @@
+"""Which files of the version locations are revision files, by Alembic's rules (alembic/script/base.py)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from converger.history.model import Problem
+from converger.history.trees import Entry, Tree
+
+if TYPE_CHECKING:
+    from converger.project import Project
+
+_SOURCE = re.compile(r"(?!\.\#|__init__)(.*\.py)$")
+_COMPILED = re.compile(r"(?!\.\#|__init__)(.*\.py)[co]$")
+
+
+class Candidate:
+    """A file that Alembic would load. `path` is absolute, `shown` is how it is named in output."""
+
+    __slots__ = ("name", "path", "shown")
+
+    def __init__(self, path: str, shown: str, name: str) -> None:
+        self.path = path
+        self.shown = shown
+        self.name = name
+
+
+class Search:
+    """One search through the version locations: `candidates` sorted by shown path, and `problems`."""
+
+    def __init__(self, tree: Tree, project: Project) -> None:
+        self._tree = tree
+        self._root = os.path.join(str(tree.root), "")
+        self._sourceless = project.sourceless
+        self._recursive = project.recursive_version_locations
+        self._seen: set[str] = set()
+        self.candidates: list[Candidate] = []
+        self.problems: list[Problem] = []
+        for location in project.version_locations:
+            self._location(str(location))
+        self.candidates.sort(key=lambda candidate: candidate.shown)
+
+    def _location(self, location: str) -> None:
+        kind = self._tree.kind(location)
+        if kind is None:
+            self._warn(
+                "missing-version-location", "There is no such folder; Alembic passes over it.", location
+            )
+        elif kind == "submodule":
+            self._error(
+                "unreadable-file", "The folder is a git submodule, whose files are elsewhere.", location
+            )
+        elif kind != "folder":
+            self._warn("missing-version-location", "It is not a folder; Alembic passes over it.", location)
+        elif self._leaves(location):
+            self._error("symlink-outside-repository", "A link leads out of the repository.", location)
+        else:
+            self._folder(location, self._tree.real(location))
+
+    def _leaves(self, path: str) -> bool:
+        """Inside the root by name, but not once its links are followed."""
+        return path.startswith(self._root) and not self._tree.inside(path)
+
+    def _folder(self, folder: str, real: str) -> None:
+        try:
+            entries = self._tree.scan(folder)
+        except OSError as error:
+            self._error("unreadable-file", f"The folder cannot be read: {_reason(error)}", folder)
+            return
+        prefix = os.path.join(folder, "")
+        real_prefix = os.path.join(real, "")
+        if not folder.endswith("__pycache__"):
+            for name, kind in entries:
+                if kind == "file":
+                    if name.endswith(".py") and _SOURCE.match(name):
+                        self._add(prefix + name, real_prefix + name, name)
+                elif kind != "folder" and _SOURCE.match(name):
+                    self._unusual(prefix + name, kind)
+            if self._sourceless:
+                self._compiled(folder, entries)
+        if self._recursive:
+            for name, kind in entries:
+                if kind == "folder":
+                    self._folder(prefix + name, real_prefix + name)
+                elif kind == "submodule":
+                    self._location(prefix + name)
+
+    def _add(self, path: str, real: str, name: str) -> None:
+        if real not in self._seen:  # Alembic too loads a file once, however often it is found
+            self._seen.add(real)
+            root = self._root
+            shown = path[len(root) :] if path.startswith(root) else path
+            if not shown.isascii():
+                shown = shown.encode("utf-8", "backslashreplace").decode()
+            self.candidates.append(Candidate(path, shown, name))
+
+    def _unusual(self, path: str, kind: str) -> None:
+        if kind == "submodule":
+            return
+        if kind != "link":
+            self._error("unreadable-file", "It is no regular file.", path)
+            return
+        if self._leaves(path):
+            self._error("symlink-outside-repository", "The link leads out of the repository.", path)
+            return
+        real = self._tree.real(path)
+        target = self._tree.kind(real)
+        if target == "file":
+            name = os.path.basename(real)
+            if _SOURCE.match(name):
+                self._add(path, real, name)
+        elif target != "folder":
+            self._error("unreadable-file", "The link leads to no file.", path)
+
+    def _compiled(self, folder: str, entries: list[Entry]) -> None:
+        """With `sourceless`, Alembic also loads compiled files that have no source beside them."""
+        sources = {name.split(".")[0] for name, kind in entries if name.endswith(".py")}
+        for path in self._compiled_files(folder, entries):
+            name = os.path.basename(path)
+            if _COMPILED.match(name) and name.split(".")[0] not in sources:
+                self._error("compiled-revision", "Only its source could be read without running it.", path)
+
+    def _compiled_files(self, folder: str, entries: list[Entry]) -> Iterator[str]:
+        for name, kind in entries:
+            if kind == "file":
+                yield os.path.join(folder, name)
+        cache = os.path.join(folder, "__pycache__")
+        if self._tree.kind(cache) == "folder":
+            for name, _ in self._tree.scan(cache):
+                yield os.path.join(cache, name)
+
+    def _shown(self, path: str) -> str:
+        shown = path[len(self._root) :] if path.startswith(self._root) else path
+        return shown.encode("utf-8", "backslashreplace").decode()
+
+    def _error(self, code: str, message: str, path: str) -> None:
+        self.problems.append(Problem(code, "error", message, self._shown(path)))
+
+    def _warn(self, code: str, message: str, path: str) -> None:
+        self.problems.append(Problem(code, "warning", message, self._shown(path)))
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

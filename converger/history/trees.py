@@ -1,0 +1,125 @@
+"""Where bytes come from: the working tree, or (gittree.py) a commit. The same questions to both."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+Kind = Literal["file", "folder", "link", "submodule", "other"]
+
+LARGEST_FILE = 16 * 1024 * 1024
+"""Bytes. A revision file is code that a person or Alembic wrote; more than this is something else."""
+
+
+class Entry(NamedTuple):
+    """One name in a folder. A link is not followed: `kind` says only that it is one."""
+
+    name: str
+    kind: Kind
+
+
+class TreeError(OSError):
+    """A file or folder that this tree cannot give. The text is for the user."""
+
+
+class Tree(Protocol):
+    """A source of files. Paths are absolute strings; those inside `root` are what the tree holds.
+
+    Whatever cannot be read raises OSError (FileNotFoundError where nothing is there).
+    """
+
+    root: Path
+
+    def kind(self, path: str) -> Kind | None:
+        """What is at `path`, links followed; None if nothing is."""
+
+    def real(self, path: str) -> str:
+        """The path with all links followed (as `os.path.realpath`); it need not exist."""
+
+    def inside(self, path: str) -> bool:
+        """Whether `path`, links followed, lies in `root`, links followed."""
+
+    def scan(self, folder: str) -> list[Entry]:
+        """The names in a folder, sorted."""
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one file."""
+
+    def read_all(self, paths: Sequence[str]) -> Iterator[bytes | OSError]:
+        """The bytes of many files, in order; an error stands in the place of the file that caused it."""
+
+
+class WorkingTree:
+    """The files on disk. `root` bounds what a link may lead to; paths outside it can be read by name."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(os.path.abspath(root))
+
+    def kind(self, path: str) -> Kind | None:
+        try:
+            mode = os.stat(path).st_mode
+        except (OSError, ValueError):
+            return None
+        return _kind(mode)
+
+    def real(self, path: str) -> str:
+        return os.path.realpath(path)
+
+    def inside(self, path: str) -> bool:
+        root = os.path.realpath(self.root)
+        real = os.path.realpath(path)
+        return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
+
+    def scan(self, folder: str) -> list[Entry]:
+        with os.scandir(folder) as entries:
+            return sorted(Entry(entry.name, _entry_kind(entry)) for entry in entries)
+
+    def read(self, path: str) -> bytes:
+        # Not blocking, so that a named pipe in the place of a file cannot hold us up.
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except ValueError as error:  # a NUL in the path
+            raise TreeError(f"cannot read {path!r}: {error}") from error
+        try:
+            data = os.read(descriptor, 1 << 15)
+            if len(data) < 1 << 15:
+                return data
+            parts = [data]
+            size = len(data)
+            while data := os.read(descriptor, 1 << 20):
+                parts.append(data)
+                size += len(data)
+                if size > LARGEST_FILE:
+                    raise TreeError(f"larger than {LARGEST_FILE >> 20} MiB")
+            return b"".join(parts)
+        finally:
+            os.close(descriptor)
+
+    def read_all(self, paths: Sequence[str]) -> Iterator[bytes | OSError]:
+        read = self.read
+        for path in paths:
+            try:
+                yield read(path)
+            except OSError as error:
+                yield error
+
+
+def _kind(mode: int) -> Kind:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "other"
+
+
+def _entry_kind(entry: os.DirEntry[str]) -> Kind:
+    if entry.is_file(follow_symlinks=False):
+        return "file"
+    if entry.is_symlink():
+        return "link"
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "other"
