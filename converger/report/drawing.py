@@ -39,8 +39,13 @@ def lay_out(
     """
     lanes: list[str | None] = []
     column_of: dict[str, int] = {}
+    ended: int | None = None
     for key, parents, character in nodes:
-        column = column_of.pop(key) if key in column_of else _free_column(lanes, 0)
+        is_head = key not in column_of
+        column = _free_column(lanes, 0) if is_head else column_of.pop(key)
+        if is_head and column == ended:
+            # Right below a base a head would look like the base's parent.
+            yield Row(_node_row(lanes, column, " ", glyphs), None)
         lanes[column] = key
         yield Row(_node_row(lanes, column, character, glyphs), key)
         lanes[column] = None
@@ -50,6 +55,7 @@ def lay_out(
             raise TooWide(f"more than {most_lanes} lanes")
         if link.sideways:
             yield Row(_link_row(lanes, column, link, glyphs), None)
+        ended = None if parents else column
         while lanes and lanes[-1] is None:
             lanes.pop()
 

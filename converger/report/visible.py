@@ -8,19 +8,17 @@ the direction of a line. Everything that is not a visible character is shown as 
 from __future__ import annotations
 
 import re
-import unicodedata
 
-# Controls, format characters (bidi overrides, zero width), surrogates, private use, unassigned, line and
-# paragraph separators.
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SPACES = re.compile(r"\s+")
 
 
 def visible(text: str) -> str:
     """The same text with every character that does not show replaced by its escape (`\\x1b`, `\\u202e`)."""
-    if text.isascii() and text.isprintable():
+    # Not printable, in Python's words: controls, format characters (bidi overrides, zero width), surrogates,
+    # private and unassigned code points, and every space but the one.
+    if text.isprintable():
         return text
-    return "".join(_escape(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
 def _escape(character: str) -> str:
