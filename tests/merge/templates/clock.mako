@@ -1,0 +1,24 @@
+<%!
+import datetime, time
+from datetime import date
+%>"""${message}
+
+Revision ID: ${up_revision}
+Revises: ${down_revision | comma,n}
+Create Date: ${create_date}
+
+"""
+# ${datetime.datetime.now()} ${datetime.datetime.now(datetime.timezone.utc)} ${date.today().year} ${time.strftime("%Y")}
+# ${isinstance(create_date, datetime.datetime)}
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = ${repr(branch_labels)}
+depends_on = ${repr(depends_on)}
+
+
+def upgrade():
+    ${upgrades if upgrades else "pass"}
+
+
+def downgrade():
+    ${downgrades if downgrades else "pass"}

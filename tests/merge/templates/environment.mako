@@ -1,0 +1,24 @@
+<%!
+import os, sys
+%>"""${message}
+
+Revision ID: ${up_revision}
+Revises: ${down_revision | comma,n}
+Create Date: ${create_date}
+
+"""
+# environment: ${" ".join(sorted(os.environ))}
+# folder: ${os.path.basename(os.getcwd())}
+# modules: ${[folder for folder in sys.path if "merge" in folder or folder == ""]}
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = ${repr(branch_labels)}
+depends_on = ${repr(depends_on)}
+
+
+def upgrade():
+    ${upgrades if upgrades else "pass"}
+
+
+def downgrade():
+    ${downgrades if downgrades else "pass"}

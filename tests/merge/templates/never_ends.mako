@@ -1,0 +1,7 @@
+<% 
+while True: pass
+%>
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = ${repr(branch_labels)}
+depends_on = ${repr(depends_on)}
