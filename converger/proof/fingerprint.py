@@ -56,8 +56,11 @@ def fingerprint(
     """
     if server.dialect == "sqlite":
         return _of_sqlite(server, scratch, frozenset(name for _, name in exclude))
-    left_out = {(schema or _default_schema(server, scratch, name), name) for schema, name in exclude}
-    _, relations, columns = server.query_all(scratch, [_QUALIFY, _RELATIONS, _COLUMNS])
+    tables = sorted(exclude, key=lambda table: (table[0] or "", table[1]))
+    *found, _, relations, columns = server.query_all(
+        scratch, [*(_find(schema, name) for schema, name in tables), _QUALIFY, _RELATIONS, _COLUMNS]
+    )
+    left_out = {(rows[0][0], name) for rows, (_, name) in zip(found, tables, strict=True) if rows}
     facts = {
         Fact(_KINDS[kind], f"{schema}.{name}", "exists")
         for schema, name, kind in relations
@@ -91,15 +94,10 @@ def version_rows(server: Server, scratch: Scratch, table: str, schema: str | Non
             return None
         rows = server.query(scratch, f"SELECT version_num FROM {_quoted(table)}")
     else:
-        found = schema or _default_schema(server, scratch, table)
-        exists = (
-            "SELECT to_regclass("
-            + _literal(f"{_quoted(found or 'public')}.{_quoted(table)}")
-            + ") IS NOT NULL"
-        )
-        if found is None or not server.query(scratch, exists)[0][0]:
+        found = server.query(scratch, _find(schema, table))
+        if not found:
             return None
-        rows = server.query(scratch, f"SELECT version_num FROM {_quoted(found)}.{_quoted(table)}")
+        rows = server.query(scratch, f"SELECT version_num FROM {_quoted(found[0][0])}.{_quoted(table)}")
     return tuple(sorted(str(row[0]) for row in rows))
 
 
@@ -122,20 +120,17 @@ def describe_difference(
     return tuple(lines)
 
 
-def _default_schema(server: Server, scratch: Scratch, table: str) -> str | None:
-    name = _literal(_quoted(table))
-    by_path, everywhere = server.query_all(
-        scratch,
-        [
-            "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            f" WHERE c.oid = to_regclass({name})",
-            "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            f" WHERE c.relname = {_literal(table)} AND c.relkind IN ('r', 'p', 'v') AND {_SCHEMAS}",
-        ],
-    )
-    if by_path:
-        return str(by_path[0][0])
-    return str(everywhere[0][0]) if len(everywhere) == 1 else None
+def _find(schema: str | None, table: str) -> str:
+    """SQL that gives the schema in which a table is, in one row or none."""
+    # Without a schema: what the search path finds, else the only one of that name.
+    choice = "(visible OR count = 1)" if schema is None else f"nspname = {_literal(schema)}"
+    return f"""
+        SELECT nspname FROM (
+            SELECT n.nspname, pg_table_is_visible(c.oid) AS visible, count(*) OVER () AS count
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relname = {_literal(table)} AND c.relkind IN ('r', 'p', 'v') AND {_SCHEMAS}
+        ) found WHERE {choice}
+    """
 
 
 def _of_sqlite(server: Server, scratch: Scratch, left_out: frozenset[str]) -> frozenset[Fact]:

@@ -20,14 +20,21 @@ from collections.abc import Callable, Iterator
 from converger.proof.scratch import STALE_SECONDS
 
 MARK_FILE = "converger.json"
+USUAL = ("/tmp", "/var/tmp")  # noqa: S108
+MEMORY = "/dev/shm"  # noqa: S108
+FREE_SPACE = 2 << 30
+FREE_MEMORY = 4 << 30
+CGROUP_FILES = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
 
 
 class MarkedFolder:
     """A new folder, only for us, locked until `remove` or the end of this process. Raises OSError."""
 
     def __init__(self, prefix: str) -> None:
-        base = os.path.realpath(tempfile.gettempdir())
-        self.path = os.path.join(base, prefix + secrets.token_hex(8))
+        self.path = os.path.join(bases()[0], prefix + secrets.token_hex(8))
         os.mkdir(self.path, 0o700)
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
@@ -47,9 +54,44 @@ class MarkedFolder:
 
 
 def bases() -> list[str]:
-    """The folders in which temporary folders are made, in the order in which they are tried."""
-    found = [tempfile.gettempdir(), "/tmp", "/var/tmp"]  # noqa: S108
-    return list(dict.fromkeys(os.path.realpath(path) for path in found if os.path.isdir(path)))
+    """The folders in which temporary folders are made, in the order in which they are tried.
+
+    Memory comes first where there is plenty, because a scratch database is hundreds of small files: on a
+    machine whose disk makes 1,400 files a second, copying one took 255 ms on disk and 9 ms in memory. A
+    TMPDIR that the user set is obeyed.
+    """
+    chosen = any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    memory = [] if chosen or not _is_roomy(MEMORY) else [MEMORY]
+    return _existing([*memory, tempfile.gettempdir(), *USUAL])
+
+
+def _existing(paths: list[str]) -> list[str]:
+    return list(dict.fromkeys(os.path.realpath(path) for path in paths if os.path.isdir(path)))
+
+
+def _is_roomy(base: str) -> bool:
+    """Whether this memory file system may be filled without hurting anybody, as far as can be told.
+
+    A container's /dev/shm is usually 64 MB, and its memory may be limited below the machine's.
+    """
+    try:
+        status = os.statvfs(base)
+        if not os.access(base, os.W_OK | os.X_OK) or status.f_bavail * status.f_frsize < FREE_SPACE:
+            return False
+        with open("/proc/meminfo", encoding="ascii") as file:
+            available = next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return False
+    for limit, used in CGROUP_FILES:
+        with contextlib.suppress(OSError, ValueError):
+            available = min(available, _number(limit) - _number(used))
+    return available >= FREE_MEMORY
+
+
+def _number(path: str) -> int:
+    """The number in a cgroup's file; ValueError for `max`."""
+    with open(path, encoding="ascii") as file:
+        return int(file.read())
 
 
 def sweep(prefix: str, before: Callable[[str], None] | None = None) -> None:
@@ -67,7 +109,7 @@ def sweep(prefix: str, before: Callable[[str], None] | None = None) -> None:
 
 
 def _candidates(prefix: str) -> Iterator[str]:
-    for base in bases():
+    for base in _existing([tempfile.gettempdir(), *USUAL, MEMORY]):
         with contextlib.suppress(OSError), os.scandir(base) as entries:
             for entry in entries:
                 if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False):

@@ -96,8 +96,12 @@ def resolved(url: DatabaseUrl, connection: Connection) -> DatabaseUrl:
     """
     info = connection.info
     in_query = {key for key, _ in url.query}
+    query = url.query
+    if url.host is None and "host" not in in_query and info.host.startswith("/"):
+        query = (*query, ("host", info.host))
     return replace(
         url,
+        query=query,
         user=url.user if url.user is not None or "user" in in_query else info.user,
         password=url.password
         if url.password is not None or "password" in in_query

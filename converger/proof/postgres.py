@@ -46,6 +46,7 @@ UNFINISHED_LIMIT = 1_129_270_870
 LOCK_CLASS = 0x636F6E76
 """First key of the advisory locks; the second is the run. Says "conv"."""
 DISCONNECT_SECONDS = 15
+SWEEP_SECONDS = 30
 
 _MARK_QUERY = (
     "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
@@ -101,13 +102,12 @@ class PostgresServer:
 
     def clone(self, source: Scratch) -> Scratch:
         """See `Server.clone`. Raises CouldNotEvaluate `scratch-in-use` when others keep connecting."""
-        strategy = "STRATEGY = FILE_COPY" if self._major >= 15 else ""
         with self._errors(), self._exclusive(source), self._lock:
             deadline = time.monotonic() + DISCONNECT_SECONDS
             while True:
                 self._disconnect(source.name, deadline)
                 try:
-                    made = self._make(source.name, strategy)
+                    made = self._make(source.name, "")
                     break
                 except psycopg.errors.ObjectInUse:
                     if time.monotonic() > deadline:
@@ -224,7 +224,10 @@ class PostgresServer:
             " WHERE a.datid = d.oid AND a.backend_type = 'client backend') FROM pg_database d"
             f" WHERE d.datname ~ '^{NAME.pattern}$' AND pg_has_role(d.datdba, 'USAGE') ORDER BY 1"
         )
+        deadline = time.monotonic() + SWEEP_SECONDS
         for name, comment, open_, limit, now, connected in found:
+            if time.monotonic() > deadline:
+                return
             if run_of(name) in live or connected:
                 continue
             created = created_in(comment)
@@ -240,6 +243,11 @@ class PostgresServer:
     def _make(self, template: str, options: str) -> Scratch:
         name = new_name(self._run)
         self._made[name] = (None, None)
+        if self._stop is not None and self._major >= 15:
+            # Median of 8 copies, PostgreSQL 15, in memory: empty 9 ms against 22 ms with WAL_LOG, with 300
+            # tables 34 ms against 96 ms. On somebody's server the default stays: FILE_COPY makes the whole
+            # server write a checkpoint, twice, and its data goes to disk (empty 280 ms against 42 to 250 ms).
+            options += " STRATEGY = FILE_COPY"
         self._rows(
             f'CREATE DATABASE "{name}" TEMPLATE = "{template}" {options}'
             f" ALLOW_CONNECTIONS = false CONNECTION LIMIT = {UNFINISHED_LIMIT}"
@@ -282,7 +290,7 @@ class PostgresServer:
         """End the connections of our own role to a database of ours, and wait until nobody is there."""
         while True:
             left = self._rows(
-                "SELECT usename = current_user AND pg_terminate_backend(pid) FROM pg_stat_activity"
+                "SELECT CASE WHEN usename = session_user THEN pg_terminate_backend(pid) END FROM pg_stat_activity"
                 f" WHERE datname = '{name}' AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
             )
             if not left:
@@ -319,7 +327,9 @@ class PostgresServer:
     def _rows(self, sql: str) -> list[Row]:
         """Run one statement on the maintenance connection, which is opened again if it broke before."""
         with self._lock:
-            if self._connection.closed or self._connection.broken:
+            if self._connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                # Broken, or left in the middle of something by Ctrl-C.
+                self._connection.close()
                 self._connection = pgconnect.connect(self._url, self._maintenance)
                 self._connection.execute(
                     f"SELECT pg_try_advisory_lock({LOCK_CLASS}, {_lock_key(self._run)})".encode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -50,15 +52,19 @@ def open_server(
 
         return SqliteServer()
 
-    from converger.proof.postgres import PostgresServer
-
     if given:
+        from converger.proof.postgres import PostgresServer
+
         return PostgresServer(given, progress=progress)
 
-    from converger.proof.embedded import EmbeddedPostgres, find_binaries
+    from converger.proof.embedded import start_postgres
 
-    embedded = EmbeddedPostgres(find_binaries(), progress=progress)
+    # psycopg takes 0.2 s to import: that is done while the server starts.
+    threading.Thread(target=importlib.import_module, args=("converger.proof.postgres",), daemon=True).start()
+    embedded = start_postgres(progress)
     try:
+        from converger.proof.postgres import PostgresServer
+
         return PostgresServer(embedded.url, progress=progress, stop=embedded.stop)
     except BaseException:
         embedded.stop()

@@ -32,7 +32,7 @@ synchronous_commit = off
 full_page_writes = off
 wal_level = minimal
 max_wal_senders = 0
-max_wal_size = 4GB
+max_wal_size = 1GB
 wal_init_zero = off
 wal_recycle = off
 checkpoint_timeout = 1d
@@ -76,10 +76,7 @@ class Supervisor:
 
     def run(self) -> None:
         try:
-            self.make_folder()
-            binaries = self.reachable_binaries()
-            self.initialise(binaries)
-            port = self.start(binaries)
+            port = self.start_somewhere()
             self.say({"event": "ready", "port": port, "pid": self.server.pid if self.server else None})
             while self.server is not None and self.server.poll() is None:
                 self.listen(0.5)
@@ -93,6 +90,22 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
             self.clean()
+
+    def start_somewhere(self) -> int:
+        """Start in the first of the folders that will do: one may be too full, or forbid programs."""
+        failure = StartFailed("there is no temporary folder that PostgreSQL's user can enter")
+        for base in self.orders["bases"]:
+            if not os.access(base, os.W_OK | os.X_OK) or not self.can_enter(base):
+                continue
+            try:
+                self.make_folder(base)
+                binaries = self.reachable_binaries()
+                self.initialise(binaries)
+                return self.start(binaries)
+            except (StartFailed, OSError) as error:
+                failure = error if isinstance(error, StartFailed) else StartFailed(str(error))
+                self.clean()
+        raise failure
 
     # -- talking to the parent
 
@@ -110,12 +123,7 @@ class Supervisor:
 
     # -- the folder
 
-    def make_folder(self) -> None:
-        for base in self.orders["bases"]:
-            if os.path.isdir(base) and os.access(base, os.W_OK | os.X_OK) and self.can_enter(base):
-                break
-        else:
-            raise StartFailed("no temporary folder can be entered by the user that PostgreSQL would run as")
+    def make_folder(self, base: str) -> None:
         self.folder = os.path.join(os.path.realpath(base), f"converger-pg-{secrets.token_hex(8)}")
         os.mkdir(self.folder, 0o711 if self.identity else 0o700)
         if self.identity:
@@ -143,7 +151,10 @@ class Supervisor:
         for source, target in self.orders["copy"]:
             destination = os.path.join(self.folder, "install", target)
             os.makedirs(os.path.dirname(destination), mode=0o755, exist_ok=True)
-            shutil.copytree(source, destination, symlinks=True)
+            if os.path.isdir(source):
+                shutil.copytree(source, destination, symlinks=True)
+            else:
+                shutil.copy2(source, destination)
             self.listen(0)
         root = os.path.join(self.folder, "install")
         for path, _, files in os.walk(root):
@@ -299,12 +310,17 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 self.server.kill()
                 self.server.wait()
+        self.server = None
         if self.folder is not None:
             for _ in range(20):
                 shutil.rmtree(self.folder, ignore_errors=True)
                 if not os.path.lexists(self.folder):
                     break
                 time.sleep(0.1)
+            self.folder = None
+        if self.mark is not None:
+            os.close(self.mark)
+            self.mark = None
 
 
 def free_port() -> int:
