@@ -130,10 +130,10 @@ def _guarded(function: Callable[[], int], *, verbose: bool) -> int:
     try:
         return function()
     except ConvergerError as error:
-        from converger.report.text import error_lines
+        from converger.report.text import reason_lines
+        from converger.report.visible import one_line
 
-        first, *rest = error_lines(error, _look(sys.stderr))
-        _say([f"error: {first}", *rest])
+        _say(reason_lines(f"error ({one_line(error.code)})", error, _look(sys.stderr)))
         return error.exit_code
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise

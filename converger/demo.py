@@ -137,7 +137,7 @@ _REVISIONS = (
     op.create_table(
         "invoices",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("customer_id", sa.ForeignKey("customers.id"), nullable=False),
+        sa.Column("customer_id", sa.Integer, sa.ForeignKey("customers.id"), nullable=False),
         sa.Column("amount", sa.Numeric(10, 2), nullable=False),
     )
 """,

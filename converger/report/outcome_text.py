@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from converger.report.json import relative_path
 from converger.report.look import Look, Style
-from converger.report.text import error_lines, head_text, line_name, problem_lines
+from converger.report.text import counted, head_text, line_name, problem_lines, reason_lines
 from converger.report.visible import block, one_line
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from converger.proof.model import Conflict, PathResult, Proof
 
 _ID = 40
+_ORDER = 80
+"""Characters of a path's revisions; longer ones are folded in the middle."""
 _DIALECTS = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mysql": "MySQL", "mariadb": "MariaDB"}
 
 _MEANING = {
@@ -34,18 +36,18 @@ _MEANING = {
 def outcome_text(outcome: Outcome, look: Look, *, verbose: bool = False) -> list[str]:
     """The report of one run. With `verbose` also each path in full and, on a dry run, the files' content."""
     out = _verdict(outcome, look)
-    if outcome.reason is not None:
-        out += [f"  {line}" for line in error_lines(outcome.reason, look)]
     if outcome.problems:
         out += ["", *problem_lines(outcome.problems, look)]
-    if outcome.files:
-        out += ["", *_merges(outcome, look)]
-    elif outcome.graph is not None and len(outcome.lines) > 1:
-        out += ["", *_lines(outcome.lines, outcome.graph)]
     proof = outcome.proof
+    refused = outcome.status in ("refused", "unevaluated")
     if proof is not None:
         for conflict in proof.conflicts:
             out += ["", *_conflict(conflict, outcome.graph, look)]
+    if outcome.files and not refused:
+        out += ["", *_merges(outcome, look)]
+    elif outcome.graph is not None and outcome.status == "converged" and len(outcome.lines) > 1:
+        out += ["", *_lines(outcome.lines, outcome.graph)]
+    if proof is not None:
         if proof.paths:
             out += ["", *_paths(proof, look, verbose=verbose)]
         if proof.downgrade.result != "not-run":
@@ -64,9 +66,9 @@ def _verdict(outcome: Outcome, look: Look) -> list[str]:
     if outcome.status == "converged":
         return [look.paint("good", _converged(outcome))]
     if outcome.status == "refused":
-        return [look.paint("bad", _because("Refused", outcome)), _nothing_written(outcome)]
+        return [*_because("Refused", outcome, look), "Nothing was written."]
     if outcome.status == "unevaluated":
-        return [look.paint("bad", _because("Could not evaluate", outcome)), _nothing_written(outcome)]
+        return [*_because("Could not evaluate", outcome, look), "Nothing was written."]
     skipped = outcome.proof is not None and outcome.proof.verdict == "skipped"
     heads = sum(len(line.heads) for line in outcome.lines if line.merges)
     finals = [one_line(line.final_head, _ID) for line in outcome.lines if line.merges]
@@ -94,22 +96,25 @@ def _server(proof: Proof) -> str:
     return f"{name} {version}" if version else name
 
 
-def _because(word: str, outcome: Outcome) -> str:
-    proof = outcome.proof
-    if proof is not None and proof.verdict not in ("commute", "skipped", "unevaluated"):
-        return f"{word} ({proof.verdict}): {_MEANING[proof.verdict]}"
-    if outcome.reason is not None:
-        return f"{word}: {one_line(outcome.reason.code)}"
+def _because(word: str, outcome: Outcome, look: Look) -> list[str]:
+    """The verdict's first line, and what else there is to say about the reason."""
+    proof, reason = outcome.proof, outcome.reason
     errors = [p for p in outcome.problems if p.severity == "error"]
-    if errors:
-        return f"{word}: {len(errors)} problem{'' if len(errors) == 1 else 's'} in the revision files"
-    if proof is not None:
-        return f"{word} ({proof.verdict}): {_MEANING[proof.verdict]}"
-    return word
-
-
-def _nothing_written(outcome: Outcome) -> str:
-    return "Nothing was written." if not outcome.files else "Nothing was written; the merges planned were:"
+    if proof is not None and proof.verdict not in ("commute", "skipped", "unevaluated"):
+        first = f"{word} ({proof.verdict}): {_MEANING[proof.verdict]}"
+    elif errors:
+        # They are listed right below; a reason that repeats the first of them adds nothing.
+        return [look.paint("bad", f"{word}: {counted(len(errors), 'problem')} in the revision files")]
+    elif reason is not None:
+        return reason_lines(f"{word} ({one_line(reason.code)})", reason, look)
+    elif proof is not None:
+        first = f"{word} ({proof.verdict}): {_MEANING[proof.verdict]}"
+    else:
+        first = word
+    out = [look.paint("bad", first)]
+    if reason is not None:
+        out += reason_lines(one_line(reason.code), reason, look)
+    return out
 
 
 def _converged(outcome: Outcome) -> str:
@@ -141,8 +146,8 @@ def _merges(outcome: Outcome, look: Look) -> list[str]:
         if line.base_state:
             since = " and ".join(head_text(base, outcome.graph) for base in line.base_state)
             out.append(look.paint("dim", f"    since {since}"))
-    written = "written" if outcome.status == "merged" else "not written"
-    out.append(look.paint("bold", f"Merge revisions ({written})"))
+    written = "" if outcome.status == "merged" else " (not written)"
+    out.append(look.paint("bold", f"Merge revisions{written}"))
     for file in outcome.files:
         parents = " + ".join(one_line(p, _ID) for p in file.merge.parents)
         out.append(f"  {look.glyphs.merge} {parents} {arrow} {one_line(file.merge.revision, _ID)}")
@@ -180,21 +185,25 @@ def _state(heads: Sequence[str]) -> str:
 def _order(path: PathResult, look: Look, *, verbose: bool) -> str:
     order = path.order
     if not order:
-        return "(nothing)"
-    if not verbose and len(order) > 4:
+        return "(nothing)" if path.result == "ok" else "(the first step failed)"
+    stopped = "" if path.result == "ok" else ", then failed"
+    whole = ", ".join(one_line(revision, _ID) for revision in order)
+    if not verbose and len(whole) > _ORDER and len(order) > 3:
         dots = look.glyphs.ellipsis
         ends = f"{one_line(order[0], _ID)} {dots} {one_line(order[-2], _ID)}, {one_line(order[-1], _ID)}"
-        return f"{ends} ({len(order)} revisions)"
-    return ", ".join(one_line(revision, _ID) for revision in order)
+        return f"{ends} ({len(order)} revisions){stopped}"
+    return whole + stopped
 
 
 def _conflict(conflict: Conflict, graph: Graph | None, look: Look) -> list[str]:
-    out = [look.paint("bad", f"{look.glyphs.bad} {one_line(conflict.kind, 60).replace('-', ' ')}")]
-    names = [r for r in dict.fromkeys(conflict.revisions) if r]
-    if names:
-        word = "revision " if len(names) == 1 else "revisions"
-        shown = [head_text(r, graph) if graph is not None else one_line(r, _ID) for r in names]
-        out.append(f"  {word}      {' and '.join(shown)}")
+    names = [
+        head_text(r, graph) if graph is not None else one_line(r, _ID)
+        for r in dict.fromkeys(conflict.revisions)
+        if r
+    ]
+    title = f"conflict between {' and '.join(names)}" if len(names) > 1 else f"failure of {''.join(names)}"
+    kind = "" if conflict.kind == "unclassified" else f" ({one_line(conflict.kind, 60)})"
+    out = [look.paint("bad", f"{look.glyphs.bad} {title}{kind}")]
     if conflict.location is not None:
         out.append(f"  in             {one_line(conflict.location.path)}:{conflict.location.line}")
     out.append(

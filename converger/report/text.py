@@ -5,8 +5,9 @@ No line begins with text from the repository: a runner would take a line that be
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from converger.errors import EXIT_OK
 from converger.report.look import Look, Style
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 MOST_HEADS = 50
 """Heads listed one by one; beyond that a person needs the number, not the list."""
 
+
+class _Wrap(TypedDict):
+    break_long_words: bool
+    break_on_hyphens: bool
+
+
+# A path, a URL or a command that is longer than a line must stay in one piece to be copied.
+_WRAP: _Wrap = {"break_long_words": False, "break_on_hyphens": False}
 _ID = 40
 _MESSAGE = 60
 
@@ -37,11 +46,12 @@ def check_text(inspection: Inspection, look: Look, next_command: str) -> list[st
         if len(graph.heads) > 1:
             out += ["", *(f"  - {line_name(line)}: {head_text(line.heads[0], graph)}" for line in lines)]
         return out
-    if len(graph.heads) > 1:
-        out += _heads(graph, apart, look)
+    if errors:
+        return out
+    out += _heads(graph, apart, look)
     if inspection.refusal is not None:
-        out += ["", *(f"  {line}" for line in error_lines(inspection.refusal, look))]
-    elif not errors:
+        out += ["", *reason_lines(one_line(inspection.refusal.code), inspection.refusal, look)]
+    else:
         out += ["", f"Next: {next_command}", "      proves the merge on scratch databases and writes nothing"]
     return out
 
@@ -50,8 +60,9 @@ def _verdict(inspection: Inspection, errors: Sequence[Problem], look: Look) -> s
     graph, lines = inspection.graph, inspection.lines
     heads = graph.heads
     if errors:
-        some = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-        return look.paint("bad", f"could not evaluate: {some} in the revision files")
+        return look.paint(
+            "bad", f"could not evaluate: {counted(len(errors), 'problem')} in the revision files"
+        )
     if inspection.exit_code == EXIT_OK:
         if not graph.revisions:
             return "no revisions yet"
@@ -75,8 +86,8 @@ def _heads(graph: Graph, apart: Sequence[LinePlan], look: Look) -> list[str]:
     for line in apart:
         listed.update(line.heads)
         out.append("")
-        if line.labels:
-            out.append(f"  - {line_name(line)}")
+        if len(apart) > 1:
+            out.append(f"  {line_name(line)}:")
         out += _head_list(line.heads, graph, look)
         out += _since(line, graph, look)
     rest = [head for head in graph.heads if head not in listed]
@@ -148,9 +159,15 @@ def problem_lines(problems: Iterable[Problem], look: Look) -> list[str]:
     return out
 
 
-def error_lines(error: ConvergerError, look: Look) -> list[str]:
-    """A reason with its code and what to do about it."""
-    out = [f"{look.paint('bad', one_line(error.code))}: {one_line(error.message)}"]
+def reason_lines(title: str, error: ConvergerError, look: Look) -> list[str]:
+    """`title: what happened`, folded, and what to do about it."""
+    first, *rest = textwrap.wrap(f"{title}: {one_line(error.message)}", 100, **_WRAP) or [f"{title}:"]
+    out = [look.paint("bad", first), *(f"  {line}" for line in rest)]
     if error.hint:
-        out.append(f"what to do: {one_line(error.hint)}")
+        out += textwrap.wrap(f"What to do: {one_line(error.hint)}", 100, subsequent_indent="  ", **_WRAP)
     return out
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 problem`, `2 problems`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
