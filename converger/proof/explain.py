@@ -111,7 +111,8 @@ class Explainer:
     def conflicts(self, journeys: Sequence[Journey]) -> tuple[Conflict, ...]:
         """One conflict for each failing revision, and one for schemas that differ at the end."""
         found: dict[tuple[str, str | None], Conflict] = {}
-        for journey in journeys:
+        # Where a branch fails on its own that is the news; what merging then does is not judged.
+        for journey in [journey for journey in journeys if journey.failed_on_its_own] or journeys:
             leg = journey.failed
             if leg is not None:
                 conflict = self._of_failure(journey, leg)

@@ -9,7 +9,7 @@ import pytest
 
 from converger.converge import converge
 from converger.outcome import Options, Outcome, Silent
-from tests.alembic_project import AlembicProject, two_harmless_heads
+from tests.alembic_project import ENV_PY, AlembicProject, two_harmless_heads
 
 ACCOUNTS = "CREATE TABLE accounts (id INTEGER PRIMARY KEY, name VARCHAR(50), score INTEGER)"
 
@@ -115,15 +115,31 @@ def test_broken_is_not_blamed_on_merging(project: AlembicProject, postgres_url: 
     assert "merging is not the cause" in outcome.proof.conflicts[0].advice
 
 
-def test_a_rollback_behind_alembics_back_is_noticed(project: AlembicProject, postgres_url: str) -> None:
-    """Alembic exits 0 here and the database stays short: the version table tells."""
+def test_success_that_never_reaches_the_database_is_noticed(
+    project: AlembicProject, postgres_url: str
+) -> None:
+    """This env.py commits only the ancestor: Alembic exits 0 each time, and the version table tells."""
     two_harmless_heads(project)
-    project.revision("bbbb0002", "bbbb0001", "op.get_bind().connection.rollback()")
+    env_py = ENV_PY.replace(
+        "        with context.begin_transaction():\n            context.run_migrations()\n\n\n",
+        "        context.run_migrations()\n"
+        "        if context.get_revision_argument() == 'base0001':\n            connection.commit()\n\n\n",
+    )
+    assert env_py != ENV_PY
+    (project.root / "migrations" / "env.py").write_text(env_py)
     outcome = run(project, postgres_url)
     assert outcome.exit_code == 1
     assert verdict(outcome) == "broken"
     assert outcome.proof is not None
-    assert "version table" in (outcome.proof.conflicts[0].error or "")
+    error = outcome.proof.conflicts[0].error or ""
+    assert "the version table says base0001 where aaaa0001 was expected" in error
+
+
+def test_a_rollback_behind_alembics_back_is_refused(project: AlembicProject, postgres_url: str) -> None:
+    two_harmless_heads(project)
+    project.revision("bbbb0002", "bbbb0001", "op.get_bind().connection.rollback()")
+    outcome = run(project, postgres_url)
+    assert (outcome.exit_code, verdict(outcome)) == (1, "broken")
 
 
 def test_fails_only_at_commit(project: AlembicProject, postgres_url: str) -> None:
