@@ -17,15 +17,8 @@ _SOURCE = re.compile(r"(?!\.\#|__init__)(.*\.py)$")
 _COMPILED = re.compile(r"(?!\.\#|__init__)(.*\.py)[co]$")
 
 
-class Candidate:
-    """A file that Alembic would load. `path` is absolute, `shown` is how it is named in output."""
-
-    __slots__ = ("name", "path", "shown")
-
-    def __init__(self, path: str, shown: str, name: str) -> None:
-        self.path = path
-        self.shown = shown
-        self.name = name
+Candidate = tuple[str, str, str]
+"""A file that Alembic would load: how it is shown in output, its absolute path, its own name."""
 
 
 class Search:
@@ -41,7 +34,7 @@ class Search:
         self.problems: list[Problem] = []
         for location in project.version_locations:
             self._location(str(location))
-        self.candidates.sort(key=lambda candidate: candidate.shown)
+        self.candidates.sort()
 
     def _location(self, location: str) -> None:
         kind = self._tree.kind(location)
@@ -95,7 +88,7 @@ class Search:
             shown = path[len(root) :] if path.startswith(root) else path
             if not shown.isascii():
                 shown = shown.encode("utf-8", "backslashreplace").decode()
-            self.candidates.append(Candidate(path, shown, name))
+            self.candidates.append((shown, path, name))
 
     def _unusual(self, path: str, kind: str) -> None:
         if kind == "submodule":

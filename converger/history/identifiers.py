@@ -225,6 +225,8 @@ class _Module:
         if isinstance(expression, ast.Constant):
             return expression.value
         if isinstance(expression, (ast.Tuple, ast.List)):
+            if any(isinstance(part, (ast.List, ast.Set)) for part in expression.elts):
+                raise _Unknown  # it can change inside a tuple that cannot
             return tuple(self._literal(part) for part in expression.elts)
         if isinstance(expression, ast.Set):
             return _as_set([self._literal(part) for part in expression.elts])
