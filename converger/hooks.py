@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,6 +48,13 @@ class _Staging:
     root: Path
     home: Path
 
+    @classmethod
+    def in_folder(cls, project: Project, folder: Path) -> _Staging:
+        home = folder / "home"
+        home.mkdir()
+        # Some levels deep, so that a setting such as `src = ["../.."]` stays inside of what is ours.
+        return cls(project, folder / "a" / "b" / "c" / "project", home)
+
     def of(self, path: Path) -> Path:
         """Return the place that stands for a path of the project; for one outside it, the root."""
         inside = Path(os.path.normpath(path))
@@ -83,21 +91,15 @@ def run_hooks(
     """
     notes: list[Note] = []
     formatted = []
-    with tempfile.TemporaryDirectory(prefix="converger-hooks-") as folder:
-        home = Path(folder, "home")
-        home.mkdir()
-        # Several levels deep, so that settings such as `src = ["../.."]` stay inside of what is ours.
-        staging = _Staging(project, Path(folder, "a", "b", "c", "project"), home)
-        for file in files:
-            staged = _stage(staging, file)
-            content = file.content
-            for hook in project.hooks:
-                staged.write_bytes(content)
-                content, note = _run(staging, hook, replace(file, content=content), staged, python, timeout)
-                if note is not None:
-                    notes.append(note)
-            staged.unlink(missing_ok=True)
-            formatted.append(replace(file, content=content))
+    for file in files:
+        for hook in project.hooks:
+            # A folder for each, so that no hook finds what another one left, such as a link to write through.
+            with tempfile.TemporaryDirectory(prefix="converger-hooks-") as folder:
+                content, note = _run(_Staging.in_folder(project, Path(folder)), hook, file, python, timeout)
+            file = replace(file, content=content)
+            if note is not None:
+                notes.append(note)
+        formatted.append(file)
     return tuple(formatted), list(dict.fromkeys(notes))
 
 
@@ -112,6 +114,7 @@ def _stage(staging: _Staging, file: MergeFile) -> Path:
     for folder in folders:
         for name in _SETTINGS:
             staging.copy(folder / name)
+    staged.write_bytes(file.content)
     return staged
 
 
@@ -119,11 +122,11 @@ def _run(
     staging: _Staging,
     hook: Mapping[str, str],
     file: MergeFile,
-    staged: Path,
     python: Path | str,
     timeout: float,
 ) -> tuple[bytes, Note | None]:
     name = hook.get("_hook_name", "?")
+    staged = _stage(staging, file)
     env = minimal_environment(staging.home, RUFF_NO_CACHE="true")
     env["PATH"] = os.pathsep.join([str(Path(python).parent), env["PATH"]])
     project = staging.project
@@ -139,9 +142,8 @@ def _run(
     except (_NotRun, OSError, ValueError) as why:
         return file.content, Note("hook-not-run", f"post-write hook {name!r} was not run: {why}")
 
-    try:
-        content = staged.read_bytes()
-    except OSError:
+    content = _read(staged)
+    if content is None:
         return file.content, Note(
             "hook-discarded", f"post-write hook {name!r} removed the file; it was put back"
         )
@@ -162,6 +164,15 @@ def _run(
             f"post-write hook {name!r} ended with exit code {finished.returncode}{_said(finished.stderr)}",
         )
     return content, None
+
+
+def _read(staged: Path) -> bytes | None:
+    """Read what a hook left; None if it is no ordinary file of ordinary size any more."""
+    try:
+        found = staged.lstat()
+        return staged.read_bytes() if stat.S_ISREG(found.st_mode) and found.st_size <= _MAX_COPIED else None
+    except OSError:
+        return None
 
 
 def _command(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from converger.project import Project
     from converger.render import Rendered
 
+# Templates put ids into docstrings and comments as they are.
+_PLAIN = re.compile(r"[^\"'\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
 
 @dataclass(frozen=True)
 class Note:
@@ -105,6 +108,10 @@ def _contents(
 ) -> tuple[list[bytes], list[Note]]:
     from converger.render import Rendered, generic_template, render_template
 
+    for merge in merges:
+        for parent in merge.parents:
+            if not _PLAIN.fullmatch(parent):
+                raise _not_renderable(merge, f"revision id {parent!r}")
     notes = []
     template = project.script_location / "script.py.mako"
     outside = _leads_out(project, template)
@@ -147,10 +154,9 @@ def _judged(
     """Return the bytes, or None and why this template cannot be used for the merge."""
     if rendered.text is None:
         return None, rendered.error
+    text = add_sentence(rendered.text, merge.message, sentence_for(merge))
     try:
-        content = add_sentence(rendered.text, merge.message, sentence_for(merge)).encode(
-            project.output_encoding
-        )
+        content = text.encode(project.output_encoding)
     except (UnicodeError, LookupError) as error:
         return None, f"output_encoding: {' '.join(str(error).split())}"
     wrong = wrong_identifiers(merge, content)
@@ -161,7 +167,7 @@ def _judged(
         return content, ""
     if all(reason.reads_only for reason in reasons):
         return None, f"a merge made of it is not empty, {reasons[0].message}"
-    raise _template_not_empty(project, template, rendered.text, reasons)
+    raise _template_not_empty(project, template, text, reasons)
 
 
 def _template_not_empty(project: Project, template: Path, text: str, reasons: Sequence[NotEmpty]) -> Refused:
@@ -193,10 +199,14 @@ def _generic(merge: PlannedMerge, text: str | None, error: str, parameters: str)
         )
         if not error:
             return content
-    raise CouldNotEvaluate(
-        f"no revision file can be made for {merge.message}: {error.strip()}",
+    raise _not_renderable(merge, error.strip())
+
+
+def _not_renderable(merge: PlannedMerge, why: str) -> CouldNotEvaluate:
+    return CouldNotEvaluate(
+        f"no revision file can be made for {merge.message}: {why}",
         code="merge-not-renderable",
-        hint="a revision id with quotes, backslashes or control characters cannot be written into a file",
+        hint="a revision id with quotes, backslashes or line breaks cannot be written into a docstring",
     )
 
 

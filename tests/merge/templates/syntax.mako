@@ -12,7 +12,7 @@ depends_on = ${repr(depends_on)}
 
 
 def upgrade():
-    ${upgrades}
+    pass
 
 def downgrade(:
     pass
