@@ -89,12 +89,13 @@ def _labels(revisions: Mapping[str, Revision]) -> list[Problem]:
 def _cycles(graph: Graph) -> list[Problem]:
     problems = []
     on_parents: set[str] = set()
-    for cycle in _components(graph, dependencies=False):
+    for cycle in _circles({id: graph.parents(id) for id in graph.revisions}):
         on_parents.update(cycle)
         problems.append(_cycle(graph, cycle, "descend from themselves"))
-    for cycle in _components(graph, dependencies=True):
-        if on_parents.isdisjoint(cycle):
-            problems.append(_cycle(graph, cycle, "depend on themselves"))
+    if any(graph.dependencies(id) for id, revision in graph.revisions.items() if revision.depends_on):
+        for cycle in _circles({id: graph.parents(id) + graph.dependencies(id) for id in graph.revisions}):
+            if on_parents.isdisjoint(cycle):
+                problems.append(_cycle(graph, cycle, "depend on themselves"))
     return problems
 
 
@@ -104,59 +105,75 @@ def _cycle(graph: Graph, cycle: list[str], what: str) -> Problem:
     return Problem("cycle", "error", f"These revisions {what}: {names}.", first.path, first.line)
 
 
-def _components(graph: Graph, dependencies: bool) -> list[list[str]]:
-    """The sets of revisions that all lie on cycles with each other, each sorted, sorted by their first.
-
-    Whatever has no parent left, or no child left, is taken away until nothing changes; what stays is
-    split by who reaches whom. The second step runs only where there is a cycle.
-    """
-    edges: dict[str, set[str]] = {}
-    for id in graph.revisions:
-        below = graph.parents(id) + (graph.dependencies(id) if dependencies else ())
-        if below:
-            edges[id] = set(below)
-    if dependencies and not any(graph.dependencies(id) for id in graph.revisions):
+def _circles(below: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
+    """The sets of revisions that lie on cycles with each other, each sorted, sorted by their first."""
+    left = _trimmed(below)
+    if not left:
         return []
-    edges = _trimmed(edges)
-    found = []
-    while edges:
-        start = min(edges)
-        group = _reached(edges, start) & _reached(_turned(edges), start)
-        if len(group) > 1 or start in edges[start]:
-            found.append(sorted(group))
-        group.add(start)
-        edges = {id: below - group for id, below in edges.items() if id not in group}
-    return sorted(found)
+    return sorted(
+        sorted(group)
+        for group in _strongly_connected({id: [p for p in below[id] if p in left] for id in left})
+        if len(group) > 1 or group[0] in below[group[0]]
+    )
 
 
-def _trimmed(edges: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Without what no cycle can go through, found by taking away revisions without parents, repeatedly."""
-    above = _turned(edges)
-    count = {id: len(below) for id, below in edges.items()}
-    gone = [id for id in above if id not in edges]
-    for id in gone:
+def _trimmed(below: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """Without whatever, parents first, can be taken away once it has no parent left: mostly everything."""
+    above: dict[str, list[str]] = {}
+    waiting: dict[str, int] = {}
+    ready = []
+    for id, parents in below.items():
+        if parents:
+            waiting[id] = len(parents)
+            for parent in parents:
+                if parent in above:
+                    above[parent].append(id)
+                else:
+                    above[parent] = [id]
+        else:
+            ready.append(id)
+    for id in ready:
         for child in above.get(id, ()):
-            count[child] -= 1
-            if not count[child]:
-                gone.append(child)
-    left = {id for id, number in count.items() if number}
-    return {id: edges[id] & left for id in left}
+            if waiting[child] == 1:
+                del waiting[child]
+                ready.append(child)
+            else:
+                waiting[child] -= 1
+    return set(waiting)
 
 
-def _turned(edges: dict[str, set[str]]) -> dict[str, set[str]]:
-    turned: dict[str, set[str]] = {}
-    for id, below in edges.items():
-        for parent in below:
-            turned.setdefault(parent, set()).add(id)
-    return turned
-
-
-def _reached(edges: dict[str, set[str]], start: str) -> set[str]:
-    seen = {start}
-    todo = [start]
-    while todo:
-        for other in edges.get(todo.pop(), ()):
-            if other not in seen:
-                seen.add(other)
-                todo.append(other)
-    return seen
+def _strongly_connected(edges: Mapping[str, list[str]]) -> list[list[str]]:
+    """Tarjan's algorithm, without recursion."""
+    number: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    on_stack: set[str] = set()
+    groups: list[list[str]] = []
+    for start in edges:
+        if start in number:
+            continue
+        path = [(start, iter(edges[start]))]
+        number[start] = low[start] = len(number)
+        stack.append(start)
+        on_stack.add(start)
+        while path:
+            id, parents = path[-1]
+            for parent in parents:
+                if parent not in number:
+                    number[parent] = low[parent] = len(number)
+                    stack.append(parent)
+                    on_stack.add(parent)
+                    path.append((parent, iter(edges[parent])))
+                    break
+                if parent in on_stack:
+                    low[id] = min(low[id], number[parent])
+            else:
+                path.pop()
+                if path:
+                    low[path[-1][0]] = min(low[path[-1][0]], low[id])
+                if low[id] == number[id]:
+                    group = stack[stack.index(id) :]
+                    del stack[-len(group) :]
+                    on_stack.difference_update(group)
+                    groups.append(group)
+    return groups

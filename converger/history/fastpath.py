@@ -83,7 +83,7 @@ _WORDS += ("frame", "builtins")
 
 _SUSPECT = re.compile(
     r"revision|branch_labels|depends_on|\bglobals?\b|\b(?:exec|execfile|eval|vars|locals|builtins)\b"
-    r"|__(?!tablename__|table_args__|main__|init__|repr__|name__|file__|mapper_args__)"
+    r"|__(?:getattr|dict|globals|builtins|import|doc)__"
     r"|\bimport[ \t\f\\\n(]*\*|frame|\bf_",
     re.ASCII,
 )

@@ -13,7 +13,7 @@ from converger.history.trees import Entry, Tree
 if TYPE_CHECKING:
     from converger.project import Project
 
-_SOURCE = re.compile(r"(?!\.\#|__init__)(.*\.py)$")
+_SKIPPED = (".#", "__init__")
 _COMPILED = re.compile(r"(?!\.\#|__init__)(.*\.py)[co]$")
 
 
@@ -68,9 +68,9 @@ class Search:
         if not folder.endswith("__pycache__"):
             for name, kind in entries:
                 if kind == "file":
-                    if name.endswith(".py") and _SOURCE.match(name):
+                    if name[-3:] == ".py" and not name.startswith(_SKIPPED):
                         self._add(prefix + name, real_prefix + name, name)
-                elif kind != "folder" and _SOURCE.match(name):
+                elif kind != "folder" and _is_source(name):
                     self._unusual(prefix + name, kind)
             if self._sourceless:
                 self._compiled(folder, entries)
@@ -103,7 +103,7 @@ class Search:
         target = self._tree.kind(real)
         if target == "file":
             name = os.path.basename(real)
-            if _SOURCE.match(name):
+            if _is_source(name):
                 self._add(path, real, name)
         elif target != "folder":
             self._error("unreadable-file", "The link leads to no file.", path)
@@ -134,6 +134,11 @@ class Search:
 
     def _warn(self, code: str, message: str, path: str) -> None:
         self.problems.append(Problem(code, "warning", message, self._shown(path)))
+
+
+def _is_source(name: str) -> bool:
+    """Alembic's `(?!\\.\\#|__init__)(.*\\.py)$`."""
+    return name.endswith(".py") and not name.startswith(_SKIPPED)
 
 
 def _reason(error: OSError) -> str:

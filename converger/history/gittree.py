@@ -56,7 +56,7 @@ class GitTree:
         for path, (kind, _) in self._listing.items():
             if path:
                 folder, name = posixpath.split(path)
-                folders.setdefault(folder, []).append(Entry(name, kind))
+                folders.setdefault(folder, []).append((name, kind))
         return folders
 
     def _resolved(self, path: str) -> str | None:

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 Kind = Literal["file", "folder", "link", "submodule", "other"]
 
@@ -14,11 +14,8 @@ LARGEST_FILE = 16 * 1024 * 1024
 """Bytes. A revision file is code that a person or Alembic wrote; more than this is something else."""
 
 
-class Entry(NamedTuple):
-    """One name in a folder. A link is not followed: `kind` says only that it is one."""
-
-    name: str
-    kind: Kind
+Entry = tuple[str, Kind]
+"""One name in a folder, and what it is. A link is not followed: its kind says only that it is one."""
 
 
 class TreeError(OSError):
@@ -75,7 +72,7 @@ class WorkingTree:
 
     def scan(self, folder: str) -> list[Entry]:
         with os.scandir(folder) as entries:
-            return sorted(Entry(entry.name, _entry_kind(entry)) for entry in entries)
+            return sorted((entry.name, _entry_kind(entry)) for entry in entries)
 
     def read(self, path: str) -> bytes:
         # Not blocking, so that a named pipe in the place of a file cannot hold us up.
