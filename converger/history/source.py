@@ -76,7 +76,7 @@ def _cannot_matter(rest: bytes) -> bool:
     Indented lines under a `def` run only when it is called, and no call can reach the module's names
     without one of a few words. Any other line may do no more than not mention our names.
     """
-    if not rest.isascii() or _NAMESPACE.search(rest):
+    if _NAMESPACE.search(rest):
         return False
     in_function = False
     for line in rest.splitlines():
@@ -85,6 +85,6 @@ def _cannot_matter(rest: bytes) -> bool:
                 continue
         else:
             in_function = line.startswith((b"def ", b"async def "))
-        if _OURS.search(line):
+        if not line.isascii() or _OURS.search(line):
             return False
     return True
