@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TextIO
 
 from converger.report.look import Look, glyphs_for
+from converger.report.visible import runner_safe
 
 
 def wants_colour(stream: TextIO, environment: Mapping[str, str]) -> bool:
@@ -29,10 +30,13 @@ def look_for(stream: TextIO, environment: Mapping[str, str]) -> Look:
 
 
 def emit(lines: Iterable[str], stream: TextIO | None = None) -> None:
-    """Write lines to a stream (standard output by default) whatever its encoding; see `emit_bytes`."""
+    """Write lines to a stream (standard output by default) whatever its encoding; see `emit_bytes`.
+
+    Text from a repository may be anywhere in them: none becomes a command to a GitHub runner.
+    """
     target = stream if stream is not None else sys.stdout
     encoding = getattr(target, "encoding", None) or "utf-8"
-    text = "".join(f"{line}\n" for line in lines)
+    text = "".join(f"{runner_safe(line)}\n" for line in lines)
     emit_bytes(text.encode(encoding, "backslashreplace"), target)
 
 

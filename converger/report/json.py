@@ -25,6 +25,8 @@ Object = dict[str, Any]
 def to_bytes(value: Object) -> bytes:
     """The object as UTF-8 on one line, with a line end. Bytes of a path that are no UTF-8 stay `\\udcXX`."""
     text = json.dumps(value, ensure_ascii=False, separators=(", ", ": "), allow_nan=False)
+    # `##[` would be a command to a GitHub runner that prints this; it only occurs in strings.
+    text = text.replace("##[", "\\u0023#[")
     # A lone surrogate cannot be encoded; its escape is what JSON writes for it.
     return text.encode("utf-8", "backslashreplace") + b"\n"
 

@@ -25,10 +25,13 @@ class PlainProgress:
     said from several threads.
     """
 
-    def __init__(self, stream: TextIO, *, verbose: bool = False, slow: float = _SLOW) -> None:
+    def __init__(
+        self, stream: TextIO, *, verbose: bool = False, slow: float = _SLOW, repeat: float = _REPEAT
+    ) -> None:
         self._stream = stream
         self._verbose = verbose
         self._slow = slow
+        self._repeat = repeat
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._last_line = time.monotonic()
@@ -53,7 +56,7 @@ class PlainProgress:
     def _begin(self, line: str) -> None:
         with self._lock:
             self._cancel()
-            if self._verbose or time.monotonic() - self._last_line > _REPEAT:
+            if self._verbose or time.monotonic() - self._last_line > self._repeat:
                 self._write(line)
                 return
             timer = threading.Timer(self._slow, lambda: self._late(timer, line))

@@ -1,7 +1,4 @@
-"""What `check` says, and the parts that all text reports share.
-
-No line begins with text from the repository: a runner would take a line that begins with `::` as a command.
-"""
+"""What `check` says, and the parts that all text reports share."""
 
 from __future__ import annotations
 

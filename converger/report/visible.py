@@ -21,6 +21,18 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
+def runner_safe(line: str) -> str:
+    """A line of output that a GitHub runner does not take as one of its commands.
+
+    The runner obeys `::error::…` at the beginning of a line, after white space, and `##[error]…` anywhere
+    in it, whoever wrote it (ActionCommand.cs in actions/runner).
+    """
+    if "##[" in line:
+        line = line.replace("##[", "#\\x23[")
+    start = line.lstrip()
+    return f"{line[: len(line) - len(start)]}\\x3a{start[1:]}" if start.startswith("::") else line
+
+
 def _escape(character: str) -> str:
     point = ord(character)
     if point < 0x100:

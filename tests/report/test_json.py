@@ -298,6 +298,12 @@ def test_several_lines_have_a_base_only_when_one_is_merged() -> None:
     assert outcome_json(outcome("merged", lines=(LINE, LINE)))["final_head"] is None
 
 
+def test_no_command_to_a_runner() -> None:
+    history = Graph(History({"a": Revision("a", (), message="###[error]x")}))
+    assert b"##[" not in to_bytes(history_json(history, ()))
+    assert read(history_json(history, ()), HISTORY)["revisions"]["a"]["message"] == "###[error]x"
+
+
 def test_the_same_outcome_gives_the_same_bytes() -> None:
     assert to_bytes(outcome_json(outcome("merged", proof=PROOF))) == to_bytes(
         outcome_json(outcome("merged", proof=PROOF))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converger.report.look import ASCII, UNICODE, Look, glyphs_for
-from converger.report.visible import block, one_line, visible
+from converger.report.visible import block, one_line, runner_safe, visible
 
 
 @given(st.text())
@@ -70,3 +70,18 @@ def test_glyphs_follow_the_encoding() -> None:
 def test_colour_only_when_asked_for() -> None:
     assert Look(UNICODE).paint("bad", "x") == "x"
     assert Look(UNICODE, colour=True).paint("bad", "x") == "\x1b[31mx\x1b[0m"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("  ::error::x", "  \\x3a:error::x"),
+        ("::", "\\x3a:"),
+        ("a ::error::x", "a ::error::x"),
+        ("a ##[error]x", "a #\\x23[error]x"),
+        ("###[group]", "##\\x23[group]"),
+        ("● plain", "● plain"),
+    ],
+)
+def test_a_runner_is_given_no_commands(line: str, expected: str) -> None:
+    assert runner_safe(line) == expected
