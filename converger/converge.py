@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     from converger.history import Graph, Problem
     from converger.mergefile import MergeFile
     from converger.project import Project
+    from converger.proof.folders import MarkedFolder
     from converger.proof.model import Proof
     from converger.proof.prove import Proven
+
+_RUN_FOLDER = "converger-run-"
 
 
 def converge(options: Options, progress: Progress) -> Outcome:
@@ -84,12 +88,14 @@ def _prove(
     files: tuple[MergeFile, ...],
 ) -> Proven:
     """Prove with the merges in a folder of their own, where only the worker sees them."""
+    from converger.proof import folders
     from converger.proof.prove import prove
 
-    with tempfile.TemporaryDirectory(prefix="converger-staged-") as folder:
+    folders.sweep(_RUN_FOLDER)  # what runs that were killed have left
+    with _removed_at_the_end(folders.MarkedFolder(_RUN_FOLDER)) as folder:
         staged = []
         for number, file in enumerate(files):
-            path = Path(folder) / f"{number}_{file.merge.revision}.py"
+            path = folder / f"{number}_{file.merge.revision}.py"
             path.write_bytes(file.content)
             staged.append(path)
         return prove(
@@ -97,9 +103,19 @@ def _prove(
             graph=graph.with_revisions(_revision(project, file) for file in files),
             lines=tuple(line for line in lines if line.merges),
             staged=tuple(staged),
+            folder=folder,
             options=options,
             progress=progress,
         )
+
+
+@contextmanager
+def _removed_at_the_end(folder: MarkedFolder) -> Iterator[Path]:
+    """The folder's path, removed at the end; a killed run's is removed by the next run's sweep."""
+    try:
+        yield Path(folder.path)
+    finally:
+        folder.remove()
 
 
 def _revision(project: Project, file: MergeFile) -> Revision:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -42,19 +41,20 @@ def prove(
     graph: Graph,
     lines: tuple[LinePlan, ...],
     staged: tuple[Path, ...],
+    folder: Path,
     options: Options,
     progress: Progress,
 ) -> Proven:
     """Prove for each line that every database gets to its final head and that all end alike.
 
     `graph` includes the planned merges, `staged` are their files, which are not in the tree yet.
-    The first line that does not commute decides; later ones are not looked at.
+    `folder` is for the worker's logs. The first line that does not commute decides; later ones are not looked at.
     Never raises for what the project's code does: that is in the verdict or in `reason`.
     """
     began = time.monotonic()
     with ExitStack() as stack:
         try:
-            bench = _open_bench(project, graph, staged, options, progress, stack)
+            bench = _open_bench(project, graph, staged, folder, options, progress, stack)
         except CouldNotEvaluate as error:
             return Proven(_unevaluated(None, began), error)
         found: list[Proof] = []
@@ -141,12 +141,12 @@ def _open_bench(
     project: Project,
     graph: Graph,
     staged: tuple[Path, ...],
+    folder: Path,
     options: Options,
     progress: Progress,
     stack: ExitStack,
 ) -> _Bench:
     """Start server and worker side by side; `stack` closes them. Raises CouldNotEvaluate."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="converger-worker-")))
     python = project_python(project, options.python, options.environment)
     driver = driver_of(options.database_url, project.sqlalchemy_url)
     dialect = dialect_of(options.database_url, project.sqlalchemy_url)
