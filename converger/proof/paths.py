@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TypeVar
@@ -101,6 +101,7 @@ class PathRunner:
         self._faithful = None if preloaded else worker
         self._start_faithful = start_faithful
         self._lock = threading.Lock()
+        self._stopped = False
         self._version_tables: set[tuple[str | None, str]] = set()
         self._done = count(1)
 
@@ -119,14 +120,24 @@ class PathRunner:
         routes += [_Route((head,), (head,), final) for head in line.heads]
         total = len(routes)
         self._progress.step("running the upgrade paths", 0, total)
-        with ThreadPoolExecutor(max_workers=_LANES) as lanes:
 
-            def travel(route: _Route) -> Journey:
-                journey = self._twice(lambda worker: self._travel(worker, base, route))
-                self._progress.step(f"from {' + '.join(route.start) or 'empty'}", next(self._done), total)
-                return journey
+        def travel(route: _Route) -> Journey:
+            journey = self._twice(lambda worker: self._travel(worker, base, route))
+            self._progress.step(f"from {' + '.join(route.start) or 'empty'}", next(self._done), total)
+            return journey
 
+        lanes = ThreadPoolExecutor(max_workers=_LANES)
+        try:
             return tuple(lanes.map(travel, routes))
+        except BaseException:  # also Ctrl-C: a migration that runs must not be waited for
+            self._stopped = True
+            lanes.shutdown(wait=False, cancel_futures=True)
+            for worker in (self._preloaded, self._faithful):
+                if worker is not None:
+                    worker.close()
+            raise
+        finally:
+            lanes.shutdown(wait=True)
 
     def _twice(self, work: Callable[[Worker], _Result]) -> _Result:
         """Do it with the preloaded worker; believe a failure only from one that loads as Alembic does."""
@@ -135,6 +146,8 @@ class PathRunner:
             if not _failed(result):
                 return result
         with self._lock:
+            if self._stopped:
+                raise CancelledError
             if self._faithful is None:
                 self._faithful = self._start_faithful()
                 self._faithful.wait_loaded()

@@ -148,6 +148,7 @@ class Worker:
         self._control: queue.Queue[dict[str, Any]] = queue.Queue()
         self._numbers = count(1)
         self._lock = threading.Lock()
+        self._gone = False
         self.python = python
         self.facts: Mapping[str, Any] = {}
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -219,6 +220,8 @@ class Worker:
         run = _Run()
         with self._lock:
             self._runs[number] = run
+            if self._gone:
+                run.events.put({"event": "gone"})
         output = self._folder / f"output-{number}-{id(self):x}.log"
         began = time.monotonic()
         self._send(
@@ -308,6 +311,7 @@ class Worker:
         gone = {"event": "gone"}
         self._control.put(gone)
         with self._lock:
+            self._gone = True
             for run in self._runs.values():
                 run.events.put(gone)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -67,10 +69,17 @@ def project(tmp_path: Path) -> AlembicProject:
     return two_harmless_heads(AlembicProject(tmp_path / "p"))
 
 
-def test_killed_while_a_migration_runs(project: AlembicProject, tmp_path: Path) -> None:
-    flag, here, temp = tmp_path / "slow", tmp_path / "pid", tmp_path / "t"
-    temp.mkdir(mode=0o755)
-    tmp_path.chmod(0o755)
+@pytest.fixture
+def temp() -> Iterator[Path]:
+    """A folder for temporary folders that the server's user can reach; pytest's own is for one user only."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_killed_while_a_migration_runs(project: AlembicProject, tmp_path: Path, temp: Path) -> None:
+    flag, here = tmp_path / "slow", tmp_path / "pid"
     flag.touch()
     project.revision("bbbb0002", "bbbb0001", SLOW.format(flag=str(flag), here=str(here)))
     before = project.digest()
@@ -88,7 +97,7 @@ def test_killed_while_a_migration_runs(project: AlembicProject, tmp_path: Path) 
     assert start(project, temp).wait(timeout=120) == 0
     added = set(project.digest()) - set(before)
     assert len(added) == 1
-    assert [path.name for path in temp.iterdir()] == [], "the next run did not clean up"
+    assert not list(temp.iterdir()), "the next run did not clean up"
 
 
 def test_killed_on_a_server_of_the_user(project: AlembicProject, tmp_path: Path, postgres_url: str) -> None:
@@ -108,7 +117,11 @@ def test_killed_on_a_server_of_the_user(project: AlembicProject, tmp_path: Path,
             "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
             " WHERE NOT datistemplate AND datname <> 'postgres'"
         ).fetchall()
-    assert all(name.startswith("converger_") and '"converger": 1' in (mark or "") for name, mark in rows if "production" not in name)
+    assert all(
+        name.startswith("converger_") and '"converger": 1' in (mark or "")
+        for name, mark in rows
+        if "production" not in name
+    )
 
 
 def test_terminated_politely_it_drops_what_it_made(
