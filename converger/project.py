@@ -58,6 +58,7 @@ def load_project(tree: Tree, *, config: Path | None, section: str = "alembic", c
     settings = read_settings(tree, ini, toml, section)
     location = settings.text("script_location")
     beside = os.path.dirname(str(ini or toml))
+    hooks = settings.hooks()
     problems = list(settings.problems)
     if location is None:
         script_location, base = _flask_migrate(tree, ini, settings, cwd)
@@ -86,7 +87,7 @@ def load_project(tree: Tree, *, config: Path | None, section: str = "alembic", c
         timezone=settings.text("timezone"),
         sqlalchemy_url=settings.optional_text("sqlalchemy.url"),
         revision_environment=settings.loose_flag("revision_environment"),
-        hooks=settings.hooks(),
+        hooks=hooks,
         problems=tuple(problems),
     )
 

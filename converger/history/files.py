@@ -38,7 +38,13 @@ class Search:
 
     def _location(self, location: str) -> None:
         kind = self._tree.kind(location)
-        if kind is None:
+        if self._leaves(location):
+            self._error("symlink-outside-repository", "A link leads out of the repository.", location)
+        elif self._tree.bounded and not self._tree.inside(location):
+            self._error(
+                "outside-repository", "The folder is outside the repository, so no commit holds it.", location
+            )
+        elif kind is None:
             self._warn(
                 "missing-version-location", "There is no such folder; Alembic passes over it.", location
             )
@@ -48,8 +54,6 @@ class Search:
             )
         elif kind != "folder":
             self._warn("missing-version-location", "It is not a folder; Alembic passes over it.", location)
-        elif self._leaves(location):
-            self._error("symlink-outside-repository", "A link leads out of the repository.", location)
         else:
             self._folder(location, self._tree.real(location))
 

@@ -30,6 +30,8 @@ class GitTree:
     raised as `converger.git.GitError` at the first question, not on construction.
     """
 
+    bounded = True
+
     def __init__(self, root: Path, treeish: str) -> None:
         if treeish.startswith("-"):
             raise ValueError(f"not a commit: {treeish!r}")

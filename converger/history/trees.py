@@ -29,6 +29,8 @@ class Tree(Protocol):
     """
 
     root: Path
+    bounded: bool
+    """Whether nothing outside the root can be read."""
 
     def kind(self, path: str) -> Kind | None:
         """What is at `path`, links followed; None if nothing is."""
@@ -51,6 +53,8 @@ class Tree(Protocol):
 
 class WorkingTree:
     """The files on disk. `root` bounds what a link may lead to; paths outside it can be read by name."""
+
+    bounded = False
 
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.abspath(root))

@@ -81,7 +81,7 @@ def test_labels_spread_down_and_up_an_unbranched_line_only() -> None:
         Revision("c", ("b",), branch_labels=("red",)),
         Revision("d", ("c",)),
     )
-    assert {id: set(line.labels(id)) for id in "abcd"} == dict.fromkeys("abcd", {"red"})
+    assert {id: set(line.labels(id)) for id in "abcd"} == {id: {"red"} for id in "abcd"}
     forked = line.with_revisions([Revision("x", ("a",))])
     assert {id: set(forked.labels(id)) for id in "abcdx"} == {
         "a": set(),
