@@ -131,10 +131,13 @@ def explain(error: psycopg.Error, url: DatabaseUrl) -> CouldNotEvaluate:
             code="server-unreachable",
             hint=_unreachable_hint(url),
         )
+    hint = "Use a server on which --database-url's user may create databases, or leave the option out."
+    if error.sqlstate.startswith("53"):
+        hint = "Give the server more room (disk, memory or connections), or use another one, and run again."
     return CouldNotEvaluate(
         f"The PostgreSQL server at {where} refused: {text}",
         code="server-refused",
-        hint="Use a server on which --database-url's user may create databases, or leave the option out.",
+        hint=hint,
     )
 
 

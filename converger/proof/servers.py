@@ -60,7 +60,7 @@ def open_server(
     from converger.proof.embedded import start_postgres
 
     # psycopg takes 0.2 s to import: that is done while the server starts.
-    threading.Thread(target=importlib.import_module, args=("converger.proof.postgres",), daemon=True).start()
+    threading.Thread(target=importlib.import_module, args=("converger.proof.postgres",)).start()
     embedded = start_postgres(progress)
     try:
         from converger.proof.postgres import PostgresServer

@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
@@ -58,12 +59,19 @@ class SqliteServer:
         """
         target = Scratch(new_name(self._run), self)
         with self._errors(), self._lock:
+            deadline = time.monotonic() + BUSY_SECONDS
+
+            def bounded(status: int, remaining: int, total: int) -> None:
+                # sqlite3 tries for ever while somebody holds a lock.
+                if time.monotonic() > deadline:
+                    raise sqlite3.OperationalError("database is locked")
+
             reading = self._connect(source)
             with (
                 contextlib.closing(reading),
                 contextlib.closing(sqlite3.connect(self._path(target))) as writing,
             ):
-                reading.backup(writing)
+                reading.backup(writing, progress=bounded, sleep=0.05)
             os.chmod(self._path(target), 0o600)
         return target
 

@@ -1,0 +1,117 @@
+"""Servers for these tests: real ones, started here, and thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from converger.proof.embedded import EmbeddedPostgres, find_binaries, start_postgres
+from converger.proof.pgconnect import connect
+from converger.proof.postgres import PostgresServer
+from converger.proof.scratch import Row, Server
+from converger.proof.servers import open_server
+from converger.proof.sqlite import SqliteServer
+from converger.proof.urls import DatabaseUrl, format_url
+
+
+class Site:
+    """A server that somebody else runs and that we are only told the address of."""
+
+    def __init__(self, url: DatabaseUrl) -> None:
+        self.url = url
+
+    def address(self, **changes: object) -> str:
+        return format_url(replace(self.url, **changes))  # type: ignore[arg-type]
+
+    def run(self, sql: str, database: str = "postgres") -> list[Row]:
+        with connect(self.url, database) as connection:
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def databases(self) -> set[str]:
+        return {row[0] for row in self.run("SELECT datname FROM pg_database")}
+
+    def scratch_databases(self) -> set[str]:
+        return {name for name in self.databases() if name.startswith("converger_")}
+
+    def open(self, progress: Callable[[str], None] = lambda text: None, **changes: object) -> PostgresServer:
+        server = open_server(database_url=self.address(**changes), project_url=None, progress=progress)
+        assert isinstance(server, PostgresServer)
+        return server
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    embedded = start_postgres(lambda text: None)
+    site = Site(embedded.url)
+    site.run("CREATE ROLE plain LOGIN PASSWORD 'plain'")
+    site.run("CREATE ROLE maker LOGIN CREATEDB PASSWORD 'm@k:e/r%'")
+    yield site
+    embedded.stop()
+
+
+@pytest.fixture(params=[f"embedded {binaries.version}" for binaries in find_binaries()] + ["site", "sqlite"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Every kind of server there is on this machine, one after the other."""
+    kind = request.param
+    with pytest.MonkeyPatch.context():
+        if kind == "sqlite":
+            opened: Server = SqliteServer()
+        elif kind == "site":
+            opened = request.getfixturevalue("site").open(user="maker", password="m@k:e/r%")
+        else:
+            embedded = request.getfixturevalue("embedded_servers")[kind.split()[1]]
+            opened = PostgresServer(embedded.url, progress=lambda text: None, stop=lambda: None)
+        with opened:
+            yield opened
+
+
+@pytest.fixture(scope="session")
+def embedded_servers() -> Iterator[dict[str, EmbeddedPostgres]]:
+    servers = {
+        binaries.version: EmbeddedPostgres(binaries, progress=lambda text: None)
+        for binaries in find_binaries()
+    }
+    yield servers
+    for server in servers.values():
+        server.stop()
+
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def write() -> Write:
+    """Run statements on a scratch database as the project would: over its own URL."""
+
+    def run(server: Server, scratch: object, *statements: str) -> None:
+        import sqlalchemy
+
+        engine = sqlalchemy.create_engine(
+            server.url(scratch, "psycopg" if server.dialect == "postgresql" else None),  # type: ignore[arg-type]
+            poolclass=sqlalchemy.pool.NullPool,
+        )
+        with engine.connect() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+            connection.commit()
+
+    return run
+
+
+@pytest.fixture
+def others(site: Site) -> Iterator[Callable[..., psycopg.Connection[Row]]]:
+    """Connections of somebody else, closed at the end of the test."""
+    opened = []
+
+    def open_(database: str, **changes: object) -> psycopg.Connection[Row]:
+        connection = connect(replace(site.url, **changes), database)  # type: ignore[arg-type]
+        opened.append(connection)
+        return connection
+
+    yield open_
+    for connection in opened:
+        connection.close()
