@@ -3,7 +3,8 @@
 Nothing from the repository may leave its label. Node names are ours (`n0`, `n1`, …), and every character
 of a label other than letters, digits and a few harmless ones is written as `#NN;`, Mermaid's own escape.
 That covers quotes and brackets, HTML, `%%{…}%%` directives (Mermaid looks for them anywhere in the text),
-back-ticks (which would end a Markdown fence) and the colon (`style x: #…;` would eat the end of an escape).
+back-ticks (which would end a Markdown fence), the colon (`style x: #…;` would eat the end of an escape), and
+Markdown (Mermaid shows "Unsupported markdown: list" for a line that begins with `1.` or `-`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from converger.report.selection import Node, View, shown_labels
 from converger.report.visible import one_line
 
-_HARMLESS = frozenset(" _-.,/+=")
+_HARMLESS = frozenset(" ,/")
 _MESSAGE = 60
 
 

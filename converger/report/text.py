@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 from converger.errors import EXIT_OK
+from converger.history.graph import computed_label
 from converger.report.look import Look, Style
 from converger.report.visible import one_line
 
@@ -137,10 +138,18 @@ def head_text(id: str, graph: Graph) -> str:
 def line_name(line: LinePlan) -> str:
     """How a line of history is called: by its labels, else by the revision that it started from."""
     if line.labels:
-        return ", ".join(one_line(label, _ID) for label in line.labels)
+        return ", ".join(_label_name(label) for label in line.labels)
     if line.base is not None and len(line.heads) > 1:
         return f"since {one_line(line.base, _ID)}"
     return "unlabelled"
+
+
+def _label_name(label: str) -> str:
+    """A label as it is, or where it is given by something that only running the file would tell."""
+    begin, end = computed_label("\0").split("\0")
+    if label.startswith(begin) and label.endswith(end):
+        return f"the label computed in {one_line(label[len(begin) : -len(end)], _ID)}"
+    return one_line(label, _ID)
 
 
 def problem_lines(problems: Iterable[Problem], look: Look) -> list[str]:

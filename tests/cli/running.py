@@ -22,7 +22,8 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "converger", *arguments]
+    """The command line as `alembic-converger` has it, also where the project is not installed."""
+    return [sys.executable, str(Path(__file__).with_name("launch.py")), *arguments]
 
 
 def run(

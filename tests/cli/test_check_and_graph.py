@@ -93,6 +93,17 @@ def test_lines_of_history_that_are_kept_apart_on_purpose(project: AlembicProject
     assert "exp00003" in result.stdout and "exp00004" in result.stdout
 
 
+def test_a_computed_label_keeps_lines_apart_too(project: AlembicProject) -> None:
+    heads(project, 1)
+    path = project.revision("exp00001", "base0001")
+    path.write_text(path.read_text().replace("branch_labels = None", "branch_labels = (cli.EXPAND,)"))
+    result = invoke("check")
+    assert result.exit_code == 0
+    assert "  - the label computed in exp00001: exp00001 (revision exp00001)" in result.stdout.splitlines()
+    assert "exp00001_rev.py:12: computed-identifier: " in result.stdout
+    assert "exp00001 (head, label (computed))" in invoke("graph").stdout
+
+
 def test_heads_without_a_common_ancestor(project: AlembicProject) -> None:
     project.revision("base0001", None)
     project.revision("base0002", None)

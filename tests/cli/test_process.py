@@ -116,6 +116,19 @@ def test_colour_on_a_terminal_and_only_there(project: AlembicProject) -> None:
     assert "\x1b" not in run("graph", cwd=project.root, env=with_colour).stdout
 
 
+def test_modules_in_the_current_folder_are_not_ours(project: AlembicProject) -> None:
+    for name in ("click", "json", "dataclasses", "typing", "subprocess", "tomllib", "textwrap"):
+        (project.root / f"{name}.py").write_text("raise SystemExit('the repository was run')\n")
+    for arguments in (
+        ["check"],
+        ["graph", "--format", "json"],
+        ["converge", "--dry-run", "--skip-validation"],
+    ):
+        done = run(*arguments, cwd=project.root)
+        assert "the repository was run" not in done.stdout + done.stderr
+        assert done.returncode in (0, 1)
+
+
 def test_version(tmp_path: Path) -> None:
     done = run("--version", cwd=tmp_path)
     assert done.returncode == 0

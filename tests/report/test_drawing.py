@@ -249,7 +249,7 @@ def test_a_selection_loses_nothing_but_what_is_older(history: Graph) -> None:
             assert (kept == set(node.parents)) == (set(history.parents(node.revision.id)) <= shown)
 
 
-def test_ten_thousand_revisions_take_time_in_proportion() -> None:
+def test_many_revisions_take_time_in_proportion() -> None:
     def seconds(size: int, shape: str) -> float:
         if shape == "star":
             lines = ["base", *(f"h{i} < base" for i in range(size))]
@@ -262,13 +262,12 @@ def test_ten_thousand_revisions_take_time_in_proportion() -> None:
         history = graph("\n".join(lines))
         best = float("inf")
         for _ in range(3):
-            began = time.perf_counter()
+            began = time.process_time()
             graph_text(select(history, everything=True), Look())
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.process_time() - began)
         return best
 
     for shape in ("star", "fan", "branches"):
-        small, large = seconds(1_250, shape), seconds(10_000, shape)
-        # 8 times as many: in proportion is 8, quadratic would be 64.
-        assert large < 28 * small, (shape, small, large)
-        assert large < 10
+        small, large = seconds(1_000, shape), seconds(16_000, shape)
+        # 16 times as many: in proportion is 16, quadratic would be 256.
+        assert large < 80 * small, (shape, small, large)

@@ -32,10 +32,12 @@ EVIL = [
     "subgraph",
     "\x00\u202e",
     ":::head",
+    "1. first",
+    "__bold__ - *x*",
     "---\ntitle: x\n---",
 ]
 
-_MERMAID_LABEL = re.compile(r'    (n\d+)\["((?:[\w .,/+=-]|#\d+;|<br/>)*)"\]')
+_MERMAID_LABEL = re.compile(r'    (n\d+)\["((?:[^\W_]|[ ,/]|#\d+;|<br/>)*)"\]')
 _MERMAID_EDGE = re.compile(r"    (n\d+) (-->|-\.->) (n\d+)")
 _MERMAID_REST = re.compile(
     r"    (classDef (head stroke-width:3px,font-weight:bold|older stroke-dasharray:4 4)"
