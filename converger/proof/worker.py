@@ -117,10 +117,12 @@ class _Loaded:
     def __init__(self, order):
         self.order = order
         os.chdir(order["config"]["cwd"])
-        if "" not in sys.path:  # as `python -m alembic` would have it
-            sys.path.insert(0, "")
         import alembic
+        import alembic.config
         import sqlalchemy
+
+        # Only now: a project's script folder is often called "alembic". Last, so that it can only add.
+        sys.path.append(os.getcwd())
 
         self.versions = (alembic.__version__, sqlalchemy.__version__)
         self.driver = _find_driver(order["driver_url"])

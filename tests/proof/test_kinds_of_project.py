@@ -136,3 +136,10 @@ def test_a_clash_only_inside_one_transaction(project: AlembicProject, postgres_u
     project.sql("bbbb0001", "base0001", "CREATE TABLE u (id INTEGER)")
     project.sql("aaaa0002", "aaaa0001", "CREATE TABLE v (id INTEGER)")
     converges(project, postgres_url)
+
+
+def test_a_folder_called_alembic_does_not_shadow_alembic(project: AlembicProject, postgres_url: str) -> None:
+    """Many projects call their script folder so; `alembic` as installed is not found there either."""
+    (project.root / "alembic").mkdir()
+    (project.root / "alembic" / "__init__.py").write_text("raise ImportError('the wrong one')\n")
+    converges(project, postgres_url)
