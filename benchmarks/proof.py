@@ -82,9 +82,9 @@ class Server:
     """One PostgreSQL for all that is measured; fsync is off for both sides."""
 
     def __init__(self) -> None:
-        from converger.proof.embedded import EmbeddedPostgres, find_binaries
+        from converger.proof.embedded import start_postgres
 
-        self._embedded = EmbeddedPostgres(find_binaries(), progress=lambda _: None)
+        self._embedded = start_postgres(lambda _: None)
         self._url = self._embedded.url
         self._count = 0
 

@@ -30,11 +30,13 @@ class RealMerge:
     """A merge revision that the package's maintainers wrote.
 
     `redundant` are parents that another parent already descends from: before the merge they were no heads.
+    `no_common_ancestor` says that it joined two histories with a base each.
     """
 
     revision: str
     parents: tuple[str, ...]
     redundant: tuple[str, ...] = ()
+    no_common_ancestor: bool = False
 
     @property
     def heads_before(self) -> tuple[str, ...]:
@@ -50,6 +52,7 @@ class RealHistory:
     version: str
     archive: str
     versions_folders: tuple[str, ...]
+    recursive: bool
     revisions: int
     heads: tuple[str, ...]
     effective_heads: tuple[str, ...]
@@ -73,10 +76,16 @@ def _history(facts: Mapping[str, Any]) -> RealHistory:
         package=facts["package"],
         version=facts["version"],
         archive=facts["archive"],
+        recursive=facts.get("recursive", False),
         revisions=facts["revisions"],
         branch_labels={key: tuple(value) for key, value in facts["branch_labels"].items()},
         merges=tuple(
-            RealMerge(m["revision"], tuple(m["parents"]), tuple(m.get("redundant", ())))
+            RealMerge(
+                m["revision"],
+                tuple(m["parents"]),
+                tuple(m.get("redundant", ())),
+                m.get("no_common_ancestor", False),
+            )
             for m in facts["merges"]
         ),
         **lists,

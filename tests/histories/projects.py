@@ -123,23 +123,33 @@ def _interpreter(recipe: Recipe) -> Path:
 
 
 def _install(target: Path, python: Path, requirements: tuple[str, ...]) -> None:
-    uv = shutil.which("uv")
-    if uv:
-        commands = [
-            [uv, "venv", "--quiet", "--python", sys.executable, str(target)],
-            [uv, "pip", "install", "--quiet", "--python", str(python), *requirements],
-        ]
-    else:
-        venv.create(target, with_pip=True)
-        commands = [[str(python), "-m", "pip", "install", "--quiet", *requirements]]
-    for command in commands:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_SECONDS,
-            stdin=subprocess.DEVNULL,
-            env={k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"},
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")
+    # pip takes more than ten minutes to resolve what langflow asks for, uv some seconds.
+    uv = _uv()
+    _run(uv, "venv", "--quiet", "--python", sys.executable, str(target))
+    _run(uv, "pip", "install", "--quiet", "--python", str(python), *requirements)
+
+
+def _uv() -> str:
+    """uv from PATH, else from an environment of its own in the cache folder."""
+    found = shutil.which("uv")
+    if found:
+        return found
+    folder = cache_folder() / "environments" / "uv"
+    with locked(folder.with_name("uv.lock")):
+        if not (folder / "bin" / "uv").exists():
+            venv.create(folder, with_pip=True, clear=True)
+            _run(str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "uv")
+    return str(folder / "bin" / "uv")
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
+        stdin=subprocess.DEVNULL,
+        env={k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "UV_PYTHON")},
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from converger.history import Graph, History, WorkingTree, read_history
 from converger.project import load_project
@@ -15,10 +18,11 @@ from .packages import RealHistory, unpacked
 def read_real(history: RealHistory, folder: Path) -> Graph:
     """Read a history where it was unpacked, through a minimal alembic.ini of ours in `folder`."""
     root = unpacked(history)
-    return read_folders(folder, tuple(root / versions for versions in history.versions_folders))
+    versions = tuple(root / name for name in history.versions_folders)
+    return read_folders(folder, versions, recursive=history.recursive)
 
 
-def read_folders(folder: Path, versions: tuple[Path, ...]) -> Graph:
+def read_folders(folder: Path, versions: tuple[Path, ...], *, recursive: bool = False) -> Graph:
     """Write an alembic.ini into `folder` that points at `versions`, and read what is there."""
     locations = "\n    ".join(str(path) for path in versions)
     ini = folder / "alembic.ini"
@@ -27,6 +31,7 @@ def read_folders(folder: Path, versions: tuple[Path, ...]) -> Graph:
         f"script_location = {versions[0].parent}\n"
         f"version_locations =\n    {locations}\n"
         "path_separator = newline\n"
+        f"recursive_version_locations = {str(recursive).lower()}\n"
     )
     tree = WorkingTree(folder)
     history: History = read_history(tree, load_project(tree, config=ini, cwd=folder))
@@ -51,3 +56,16 @@ def rebuild_state(graph: Graph, root: Path, revisions: Iterable[str], target: Pa
 def proper_ancestors(graph: Graph, revision: str) -> frozenset[str]:
     """All that `revision` builds on: the history just before it was added."""
     return graph.ancestors([revision]) - {revision}
+
+
+def literals(path: Path) -> dict[str, Any]:
+    """The literal assignments at the top of a revision file, read with nothing of ours."""
+    found: dict[str, Any] = {}
+    for node in ast.parse(path.read_bytes()).body:
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+        value = getattr(node, "value", None)
+        for target in targets:
+            if isinstance(target, ast.Name) and value is not None:
+                with contextlib.suppress(ValueError):
+                    found[target.id] = ast.literal_eval(value)
+    return found

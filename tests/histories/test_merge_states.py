@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from converger.errors import Refused
 from converger.plan import make_plan
 
 from .packages import RealHistory, RealMerge, expected_histories
@@ -28,7 +29,11 @@ def test_our_plan_merges_what_the_maintainers_merged(
 
     assert set(graph.revisions) == before
     assert graph.heads == merge.heads_before
-    (line,) = make_plan(graph, strategy="single")
+    if merge.no_common_ancestor:
+        with pytest.raises(Refused) as refusal:
+            make_plan(graph, strategy="single")
+        assert refusal.value.code == "no-common-ancestor"
+    (line,) = make_plan(graph, strategy="single", across_labels=merge.no_common_ancestor)
     assert line.heads == merge.heads_before
     planned = [merge.parents for merge in line.merges]
     assert planned == ([merge.heads_before] if len(merge.heads_before) > 1 else [])

@@ -6,7 +6,6 @@ but `commute` would be a false alarm.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import os
@@ -18,9 +17,10 @@ from typing import Any
 
 import pytest
 
-from converger.proof.embedded import EmbeddedPostgres, find_binaries
+from converger.proof.embedded import start_postgres
 
 from .projects import CutOpen, Recipe, cut_open
+from .reading import literals
 
 LANGFLOW = ("langflow-base==1.13.0", "psycopg[binary]")
 
@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(1200)]
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The URL of a PostgreSQL server, for projects whose configured URL is of another dialect."""
-    embedded = EmbeddedPostgres(find_binaries(), progress=print)
+    embedded = start_postgres(print)
     try:
         url = embedded.url
         yield f"postgresql+psycopg://{url.user}:{url.password}@{url.host}:{url.port}/{url.database}"
@@ -76,7 +76,7 @@ def test_the_maintainers_own_merge_is_proven(
     (merge,) = result["merges"]
     (added,) = set(after) - set(before)
     assert added == project.folder / merge["path"] or added == Path(merge["path"])
-    assert identifiers(added)["down_revision"] == tuple(heads)
+    assert literals(added)["down_revision"] == tuple(heads)
     assert alembic_heads(project) == [merge["revision"]]
     print(f"{recipe}: {proof['verdict']} in {proof['seconds']:.1f} s, {len(proof['paths'])} paths")
 
@@ -107,22 +107,10 @@ def contents(folder: Path) -> dict[Path, str]:
     }
 
 
-def identifiers(path: Path) -> dict[str, object]:
-    """The literal assignments of a revision file, read without any code of ours."""
-    found: dict[str, object] = {}
-    for node in ast.parse(path.read_text()).body:
-        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
-        value = getattr(node, "value", None)
-        for target in targets:
-            if isinstance(target, ast.Name) and value is not None:
-                found[target.id] = ast.literal_eval(value)
-    return found
-
-
 def alembic_heads(project: CutOpen) -> list[str]:
     """What the project's own Alembic says."""
     done = subprocess.run(
-        [str(project.python), "-m", "alembic", "heads"],
+        [str(project.python.with_name("alembic")), "heads"],
         cwd=project.folder,
         capture_output=True,
         text=True,
