@@ -56,9 +56,10 @@ def connect(url: DatabaseUrl, database: str, *, seconds: int = CONNECT_SECONDS) 
             parameters[name] = given
     connection: Connection = psycopg.connect(dbname=database, autocommit=True, **parameters)
     try:
-        connection.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'".encode())
-        connection.execute(b"SET lock_timeout = '60s'")
-        connection.execute(b"SET client_encoding = 'UTF8'")
+        connection.execute(
+            f"SET statement_timeout = '{STATEMENT_SECONDS}s'; SET lock_timeout = '60s';"
+            " SET client_encoding = 'UTF8'".encode()
+        )
     except BaseException:
         connection.close()
         raise

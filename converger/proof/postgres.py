@@ -271,6 +271,10 @@ class PostgresServer:
         )
         if found and self._is_ours(name, *found[0]):
             if self._major >= 13:
+                # A session that ends takes a moment, and FORCE looks again only after 100 ms.
+                deadline = time.monotonic() + 0.05
+                while self._end_ours(name) and time.monotonic() < deadline:
+                    time.sleep(0.002)
                 self._rows(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
             else:
                 self._rows(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS false')
@@ -287,25 +291,27 @@ class PostgresServer:
         return unfinished or (comment is not None and comment == mark) or (made is not None and oid == made)
 
     def _disconnect(self, name: str, deadline: float) -> None:
-        """End the connections of our own role to a database of ours, and wait until nobody is there.
+        """End the connections of our own role to a database of ours, and wait until nobody is there."""
+        while left := self._end_ours(name):
+            if time.monotonic() > deadline:
+                raise CouldNotEvaluate(
+                    f"{left} connections to the scratch database {name} do not end.",
+                    code="scratch-in-use",
+                    hint="Stop the processes that keep connecting to it, and run again.",
+                )
+            time.sleep(0.002)
+
+    def _end_ours(self, name: str) -> int:
+        """Tell the sessions of our own role in a database of ours to end; how many there are of anybody.
 
         Who has a user is a client: `backend_type` is hidden from those who may not see all. PostgreSQL
         itself ends an autovacuum that is in the way.
         """
-        while True:
-            left = self._rows(
-                "SELECT CASE WHEN usename = session_user THEN pg_terminate_backend(pid) END FROM pg_stat_activity"
-                f" WHERE datname = '{name}' AND usesysid IS NOT NULL AND pid <> pg_backend_pid()"
-            )
-            if not left:
-                return
-            if time.monotonic() > deadline:
-                raise CouldNotEvaluate(
-                    f"{len(left)} connections to the scratch database {name} do not end.",
-                    code="scratch-in-use",
-                    hint="Stop the processes that keep connecting to it, and run again.",
-                )
-            time.sleep(0.01)
+        sessions = self._rows(
+            "SELECT CASE WHEN usename = session_user THEN pg_terminate_backend(pid) END FROM pg_stat_activity"
+            f" WHERE datname = '{name}' AND usesysid IS NOT NULL AND pid <> pg_backend_pid()"
+        )
+        return len(sessions)
 
     def _copy_settings(self, source: str, target: str) -> None:
         """Give a clone what migrations did by ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET."""

@@ -212,7 +212,8 @@ class Supervisor:
             "--no-sync",
         ]
         if self.orders["major"] >= 16:
-            # Saves initdb from trying out how much it could have.
+            # Saves initdb from trying out how much it could have. Fewer scram_iterations would save 4 ms for
+            # each connection, but pg8000 refuses fewer than 4096.
             command += ["--set=shared_buffers=32MB", "--set=max_connections=50"]
         if self.orders["major"] >= 18:
             command.append("--no-data-checksums")
