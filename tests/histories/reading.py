@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,12 +59,19 @@ def proper_ancestors(graph: Graph, revision: str) -> frozenset[str]:
 
 def literals(path: Path) -> dict[str, Any]:
     """The literal assignments at the top of a revision file, read with nothing of ours."""
-    found: dict[str, Any] = {}
+    return {name: value for name, (literal, value) in assignments(path).items() if literal}
+
+
+def assignments(path: Path) -> dict[str, tuple[bool, Any]]:
+    """What a revision file assigns at its top, by name: whether the value is a literal, and the value."""
+    found: dict[str, tuple[bool, Any]] = {}
     for node in ast.parse(path.read_bytes()).body:
         targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
         value = getattr(node, "value", None)
         for target in targets:
             if isinstance(target, ast.Name) and value is not None:
-                with contextlib.suppress(ValueError):
-                    found[target.id] = ast.literal_eval(value)
+                try:
+                    found[target.id] = (True, ast.literal_eval(value))
+                except ValueError:
+                    found[target.id] = (False, None)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.script.revision import Revision as AlembicRevision
@@ -11,7 +12,7 @@ from alembic.script.revision import RevisionMap
 from converger.plan import make_plan
 
 from .packages import RealHistory, expected_histories, unpacked
-from .reading import literals, read_folders, read_real
+from .reading import assignments, literals, read_folders, read_real
 
 pytestmark = pytest.mark.network
 
@@ -69,6 +70,38 @@ def test_a_real_history_is_read_as_it_is(history: RealHistory, tmp_path: Path) -
     assert declared == history.branch_labels
     merges = {id: r.down_revisions for id, r in graph.revisions.items() if len(r.down_revisions) > 1}
     assert merges == {merge.revision: merge.parents for merge in history.merges}
+
+
+@pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
+def test_every_identifier_is_what_python_would_assign(history: RealHistory, tmp_path: Path) -> None:
+    """Judged by a plain reading of each file's syntax tree; what is no literal must be called computed."""
+    graph = read_real(history, tmp_path)
+
+    for revision in graph.revisions.values():
+        found = assignments(tmp_path / revision.path)
+        assert found["revision"] == (True, revision.id)
+        literal, parents = found.get("down_revision", (True, None))
+        assert literal
+        assert revision.down_revisions == as_tuple(parents)
+        for field in ("branch_labels", "depends_on"):
+            literal, value = found.get(field, (True, None))
+            assert (field in revision.computed) is not literal
+            assert set(getattr(revision, field)) == set(as_tuple(value))
+
+
+def as_tuple(value: Any) -> tuple[str, ...]:
+    """An identifier as Alembic takes it: nothing, one, or several."""
+    return (value,) if isinstance(value, str) and value else tuple(value or ())
+
+
+def test_no_package_that_ships_several_heads_is_offered_a_merge(tmp_path: Path) -> None:
+    """Expand and contract, main and static, one tree for each application: kept apart on purpose."""
+    shipped = [history for history in HISTORIES if len(history.heads) > 1]
+    assert len(shipped) == 10
+    for history in shipped:
+        plans = make_plan(read_real(history, tmp_path))
+        assert tuple(sorted(line.final_head for line in plans)) == history.heads
+        assert all(line.merges == () for line in plans)
 
 
 def test_thirteen_lines_of_history_that_depend_on_each_other(tmp_path: Path) -> None:
