@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from converger.history.fastpath import read_header
+from converger.history.fastpath import Headers
 from converger.history.identifiers import ABSENT, Computed, Identifiers, read_identifiers
 from converger.history.source import Broken, parse
 
@@ -34,9 +34,9 @@ _ADVICE = {
 }
 
 
-def read_file(path: str, name: str, data: bytes, part: Part) -> None:
+def read_file(path: str, name: str, data: bytes, headers: Headers, part: Part) -> None:
     """Add to `part` what one file gives. `path` is how it is shown, `name` its own name."""
-    header = read_header(data)
+    header = headers.read(data)
     if header is None or not header[0] or not _ILLEGAL.isdisjoint(header[0]):
         _File(path, name, part).read(data)
         return
@@ -51,8 +51,12 @@ def described(doc: str | None) -> tuple[str, str | None]:
     """The message as `alembic history` shows it, and the text behind "Create Date:"."""
     if not doc:
         return "", None
+    message = doc.strip()
+    end = message.find("\n\n")
+    if end >= 0:
+        message = message[:end].rstrip()
     create_date = _CREATE_DATE.search(doc) if "Create Date:" in doc else None
-    return doc.strip().split("\n\n", 1)[0].strip(), create_date[1] if create_date else None
+    return message, create_date[1] if create_date else None
 
 
 class _File:

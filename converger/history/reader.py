@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from converger.history.checks import check
+from converger.history.fastpath import Headers
 from converger.history.files import Candidate, Search
 from converger.history.halves import in_halves
 from converger.history.model import History, Problem, Revision
@@ -73,6 +74,7 @@ class _Reading:
 
     def _read(self, candidates: Sequence[Candidate], keep: dict[str, bytes] | None = None) -> Part:
         part: Part = ([], [], [], [])
+        headers = Headers()
         for candidate, data in zip(candidates, self._tree.read_all([c[1] for c in candidates]), strict=True):
             if isinstance(data, OSError):
                 text = f"It cannot be read: {data.strerror or data}"
@@ -80,7 +82,7 @@ class _Reading:
                 continue
             if keep is not None:
                 keep[candidate[1]] = data
-            read_file(candidate[0], candidate[2], data, part)
+            read_file(candidate[0], candidate[2], data, headers, part)
         return part
 
     def check_bodies(self, revisions: Mapping[str, Revision]) -> list[Problem]:
