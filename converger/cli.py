@@ -463,3 +463,7 @@ def demo(shared: Shared, keep: bool) -> int:
     colour = wants_colour(sys.stderr, os.environ)
     with clean_stop(), progress_for(sys.stderr, verbose=shared.verbose, colour=colour) as progress:
         return run_demo(progress, emit, _look(sys.stdout), keep=keep, verbose=shared.verbose)
+
+
+if __name__ == "__main__":  # for our own tests; `-m` puts the current folder on the path, the script does not
+    main()
