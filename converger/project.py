@@ -61,13 +61,13 @@ def load_project(tree: Tree, *, config: Path | None, section: str = "alembic", c
     hooks = settings.hooks()
     problems = list(settings.problems)
     if location is None:
-        script_location, base = _flask_migrate(tree, ini, settings, cwd)
+        script_location, base = _flask_migrate(tree, ini, settings)
     else:
         script_location, base = _script_location(tree, location, settings, str(cwd), beside, problems)
     versions = settings.version_locations()
     if versions:
         if location is not None and os.path.isabs(location) and base != beside:
-            base = _base_of_versions(tree, versions, settings, base, beside)
+            base = _base_of_versions(tree, versions, base, beside)
         version_locations = tuple(_located(tree, text, settings, base, beside) for text in versions)
     else:
         version_locations = (os.path.join(script_location, "versions"),)
@@ -134,9 +134,9 @@ def _if_alembic_toml(tree: Tree, path: Path) -> Path | None:
 # -- which folders ----------------------------------------------------------------------------------
 
 
-def _flask_migrate(tree: Tree, ini: Path | None, settings: Settings, cwd: Path) -> tuple[str, str]:
+def _flask_migrate(tree: Tree, ini: Path | None, settings: Settings) -> tuple[str, str]:
     """Flask-Migrate sets the script location itself: it is the folder that holds the ini file."""
-    if ini is not None:
+    if ini is not None and settings.has_section():
         folder = str(ini.parent)
         if tree.kind(os.path.join(folder, "env.py")) == "file" or ini.parent.name == "migrations":
             return folder, str(ini.parent.parent)
@@ -176,7 +176,7 @@ def _script_location(
     )
 
 
-def _base_of_versions(tree: Tree, versions: Iterable[str], settings: Settings, cwd: str, beside: str) -> str:
+def _base_of_versions(tree: Tree, versions: Iterable[str], cwd: str, beside: str) -> str:
     """Relative version locations beside an absolute script location: from which folder do they exist?"""
     relative = [text for text in versions if not os.path.isabs(text) and not _is_resource(text)]
     for base in (cwd, beside):

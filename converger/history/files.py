@@ -30,6 +30,7 @@ class Search:
         self._sourceless = project.sourceless
         self._recursive = project.recursive_version_locations
         self._seen: set[str] = set()
+        self._folders: list[tuple[str, str]] = []
         self.candidates: list[Candidate] = []
         self.problems: list[Problem] = []
         for location in project.version_locations:
@@ -55,7 +56,9 @@ class Search:
         elif kind != "folder":
             self._warn("missing-version-location", "It is not a folder; Alembic passes over it.", location)
         else:
-            self._folder(location, self._tree.real(location))
+            self._folders.append((location, self._tree.real(location)))
+            while self._folders:
+                self._folder(*self._folders.pop())
 
     def _leaves(self, path: str) -> bool:
         """Inside the root by name, but not once its links are followed."""
@@ -69,11 +72,17 @@ class Search:
             return
         prefix = os.path.join(folder, "")
         real_prefix = os.path.join(real, "")
+        shown = self._shown(prefix)
+        seen = self._seen
+        add = self.candidates.append
         if not folder.endswith("__pycache__"):
             for name, kind in entries:
                 if kind == "file":
                     if name[-3:] == ".py" and not name.startswith(_SKIPPED):
-                        self._add(prefix + name, real_prefix + name, name)
+                        real = real_prefix + name
+                        if real not in seen:
+                            seen.add(real)
+                            add((shown + (name if name.isascii() else _printable(name)), prefix + name, name))
                 elif kind != "folder" and _is_source(name):
                     self._unusual(prefix + name, kind)
             if self._sourceless:
@@ -81,18 +90,10 @@ class Search:
         if self._recursive:
             for name, kind in entries:
                 if kind == "folder":
-                    self._folder(prefix + name, real_prefix + name)
+                    self._folders.append((prefix + name, real_prefix + name))
                 elif kind == "submodule":
-                    self._location(prefix + name)
-
-    def _add(self, path: str, real: str, name: str) -> None:
-        if real not in self._seen:  # Alembic too loads a file once, however often it is found
-            self._seen.add(real)
-            root = self._root
-            shown = path[len(root) :] if path.startswith(root) else path
-            if not shown.isascii():
-                shown = shown.encode("utf-8", "backslashreplace").decode()
-            self.candidates.append((shown, path, name))
+                    text = "The folder is a git submodule, whose files are elsewhere."
+                    self._error("unreadable-file", text, prefix + name)
 
     def _unusual(self, path: str, kind: str) -> None:
         if kind == "submodule":
@@ -107,8 +108,9 @@ class Search:
         target = self._tree.kind(real)
         if target == "file":
             name = os.path.basename(real)
-            if _is_source(name):
-                self._add(path, real, name)
+            if _is_source(name) and real not in self._seen:  # Alembic too loads a file once
+                self._seen.add(real)
+                self.candidates.append((self._shown(path), path, name))
         elif target != "folder":
             self._error("unreadable-file", "The link leads to no file.", path)
 
@@ -131,13 +133,18 @@ class Search:
 
     def _shown(self, path: str) -> str:
         shown = path[len(self._root) :] if path.startswith(self._root) else path
-        return shown.encode("utf-8", "backslashreplace").decode()
+        return _printable(shown)
 
     def _error(self, code: str, message: str, path: str) -> None:
         self.problems.append(Problem(code, "error", message, self._shown(path)))
 
     def _warn(self, code: str, message: str, path: str) -> None:
         self.problems.append(Problem(code, "warning", message, self._shown(path)))
+
+
+def _printable(path: str) -> str:
+    """With bytes that are no UTF-8 written as escapes: it will be printed."""
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_source(name: str) -> bool:

@@ -66,6 +66,10 @@ class Settings:
         self._section = section
         self.problems: list[Problem] = []
 
+    def has_section(self) -> bool:
+        """Whether the ini file has the section that was asked for."""
+        return self._parser.has_section(self._section)
+
     def described(self) -> str:
         """The files and sections that were asked, for messages."""
         parts = []

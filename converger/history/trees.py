@@ -71,16 +71,21 @@ class WorkingTree:
         return _kind(mode)
 
     def real(self, path: str) -> str:
-        return os.path.realpath(path)
+        try:
+            return os.path.realpath(path)
+        except ValueError:  # a NUL in the path
+            return path
 
     def inside(self, path: str) -> bool:
         root = os.path.realpath(self.root)
-        real = os.path.realpath(path)
+        real = self.real(path)
         return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
 
     def scan(self, folder: str) -> list[Entry]:
         with os.scandir(folder) as entries:
-            return sorted((entry.name, _entry_kind(entry)) for entry in entries)
+            return sorted(
+                [(e.name, "file" if e.is_file(follow_symlinks=False) else _entry_kind(e)) for e in entries]
+            )
 
     def read(self, path: str) -> bytes:
         # Not blocking, so that a named pipe in the place of a file cannot hold us up.
@@ -126,8 +131,6 @@ def _kind(mode: int) -> Kind:
 
 
 def _entry_kind(entry: os.DirEntry[str]) -> Kind:
-    if entry.is_file(follow_symlinks=False):
-        return "file"
     if entry.is_symlink():
         return "link"
     if entry.is_dir(follow_symlinks=False):

@@ -201,6 +201,12 @@ def test_flask_migrate_in_another_folder(root: Path) -> None:
     assert project.script_location == root / "app" / "db" and project.cwd == root / "app"
 
 
+def test_flask_migrate_without_the_section_that_was_asked_for(root: Path) -> None:
+    _flask_migrate(root / "migrations")
+    with pytest.raises(ConfigurationError, match=r"\[second\]"):
+        _load(root, section="second")
+
+
 def test_alembic_ini_comes_before_flask_migrate(root: Path) -> None:
     _flask_migrate(root / "migrations")
     (root / "alembic.ini").write_text("[alembic]\nscript_location = a\n")

@@ -313,6 +313,17 @@ def test_nested_folders(versions: Path, tmp_path: Path) -> None:
     assert ours(tmp_path)[2].revisions["b"].path == "migrations/versions/2024/01/b_.py"
 
 
+def test_very_deep_folders_are_no_recursion(versions: Path, tmp_path: Path) -> None:
+    folder = str(versions)
+    for _ in range(1200):
+        folder += "/d"
+        os.mkdir(folder)
+    write_revision(Path(folder), "deep")
+    with (tmp_path / "alembic.ini").open("a") as ini:
+        ini.write("recursive_version_locations = true\n")
+    assert list(ours(tmp_path)[1].revisions) == ["deep"]
+
+
 def test_links(versions: Path, tmp_path: Path) -> None:
     outside = tmp_path.parent / f"{tmp_path.name}-outside"
     outside.mkdir()
