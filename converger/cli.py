@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from converger.errors import EXIT_OK, EXIT_UNEVALUATED, EXIT_USAGE, ConvergerError
+from converger.commands import PROGRAM, App, Shared, command, look, say, shared_options
+from converger.errors import EXIT_OK, EXIT_UNEVALUATED, EXIT_USAGE
 
 if TYPE_CHECKING:
     from converger.outcome import Options
-
-PROGRAM = "alembic-converger"
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -29,156 +26,6 @@ Exit codes:
   2  bad configuration or usage
   3  could not evaluate
 """
-
-Command = Callable[..., int]
-
-
-@dataclass
-class Shared:
-    """The options that every command has; each may stand before or behind the command's name."""
-
-    alembic_config: str | None = None
-    name: str | None = None
-    format: str | None = None
-    verbose: bool = False
-
-
-class App(click.Group):
-    """A group whose commands return their exit code, with our codes for what click does not know."""
-
-    def main(self, args: Any = None, prog_name: Any = None, *_: Any, **extra: Any) -> Any:
-        """Run; returns the exit code, or ends the process with it in click's standalone mode."""
-        standalone = extra.pop("standalone_mode", True)
-        code = self._run(args, prog_name or PROGRAM, extra)
-        if standalone:
-            sys.exit(code)
-        return code
-
-    def _run(self, args: Any, prog_name: str, extra: dict[str, Any]) -> int:
-        try:
-            code = super().main(args, prog_name, standalone_mode=False, **extra)
-        except click.Abort:
-            _say(["interrupted"])
-            return 130
-        except click.ClickException as error:
-            error.show()
-            return EXIT_USAGE
-        return code if isinstance(code, int) else EXIT_OK
-
-
-def _shared_options(formats: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    options = (
-        click.option(
-            "-c",
-            "--alembic-config",
-            metavar="PATH",
-            help="The Alembic configuration, an ini file or pyproject.toml. Default: alembic.ini, then"
-            " pyproject.toml with [tool.alembic], then migrations/alembic.ini (Flask-Migrate).",
-        ),
-        click.option(
-            "-n",
-            "--name",
-            metavar="SECTION",
-            help="The section of the ini file to use, as Alembic's own -n.  [default: alembic]",
-        ),
-        click.option("--format", type=click.Choice(formats), help="The form of the output.  [default: text]"),
-        click.option(
-            "-v", "--verbose", is_flag=True, help="Say more, on standard error; tracebacks of our own errors."
-        ),
-    )
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-def _command(*formats: str) -> Callable[[Command], Callable[..., int]]:
-    """The shared options, merged with those before the command's name; errors become exit codes."""
-
-    def decorate(function: Command) -> Callable[..., int]:
-        def run(
-            ctx: click.Context,
-            alembic_config: str | None,
-            name: str | None,
-            format: str | None,
-            verbose: bool,
-            **rest: Any,
-        ) -> int:
-            before = ctx.find_object(Shared) or Shared()
-            shared = Shared(
-                alembic_config or before.alembic_config,
-                name or before.name,
-                format or before.format or "text",
-                verbose or before.verbose,
-            )
-            if shared.format not in formats:
-                raise click.BadParameter(
-                    f"{shared.format!r} is not one of {', '.join(formats)}", ctx, param_hint="'--format'"
-                )
-            return _guarded(functools.partial(function, shared, **rest), verbose=shared.verbose)
-
-        functools.update_wrapper(run, function)
-        return _shared_options(formats)(click.pass_context(run))
-
-    return decorate
-
-
-def _guarded(function: Callable[[], int], *, verbose: bool) -> int:
-    try:
-        return function()
-    except ConvergerError as error:
-        from converger.report.text import reason_lines
-        from converger.report.visible import one_line
-
-        _say(reason_lines(f"error ({one_line(error.code)})", error, _look(sys.stderr)))
-        return error.exit_code
-    except (click.ClickException, click.exceptions.Exit, click.Abort):
-        raise
-    except OSError as error:
-        # A full disk, a folder that may not be written: nothing that we could look behind.
-        from converger.report.visible import one_line
-
-        _traceback(verbose)
-        _say([f"error: could not evaluate: {one_line(str(error))}"])
-        return EXIT_UNEVALUATED
-    except Exception as error:
-        from converger.report.visible import one_line
-
-        _traceback(verbose)
-        _say(
-            [
-                f"internal error: {type(error).__name__}: {one_line(str(error), 300)}",
-                "This is a bug in alembic-converger, and the result is not known. Please report it, with the",
-                "command and"
-                + ("" if verbose else " what it prints with -v and")
-                + " the output of --version.",
-            ]
-        )
-        return EXIT_UNEVALUATED
-
-
-def _traceback(verbose: bool) -> None:
-    if verbose:
-        import traceback
-
-        from converger.report.visible import visible
-
-        _say([visible(line) for line in traceback.format_exc().splitlines()])
-
-
-def _say(lines: list[str]) -> None:
-    from converger.terminal import emit
-
-    emit(lines, sys.stderr)
-
-
-def _look(stream: Any) -> Any:
-    from converger.terminal import look_for
-
-    return look_for(stream, os.environ)
 
 
 def _options(shared: Shared, **more: Any) -> Options:
@@ -212,7 +59,7 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show it."
 )
-@_shared_options(("text", "json", "mermaid", "dot"))
+@shared_options(("text", "json", "mermaid", "dot"))
 @click.pass_context
 def main(
     ctx: click.Context, alembic_config: str | None, name: str | None, format: str | None, verbose: bool
@@ -240,7 +87,7 @@ def main(
     ),
 )
 @click.option("--across-labels", is_flag=True, help="Count heads of different labels or bases as one line.")
-@_command("text", "json")
+@command("text", "json")
 def check(shared: Shared, across_labels: bool) -> int:
     """Is there one head? Reads the revision files only.
 
@@ -267,7 +114,7 @@ def check(shared: Shared, across_labels: bool) -> int:
         again += ["-c", shared.alembic_config] if shared.alembic_config else []
         again += ["-n", shared.name] if shared.name else []
         again += ["--across-labels"] if across_labels else []
-        emit(check_text(inspection, _look(sys.stdout), shlex.join(again)))
+        emit(check_text(inspection, look(sys.stdout), shlex.join(again)))
     return inspection.exit_code
 
 
@@ -276,7 +123,7 @@ def check(shared: Shared, across_labels: bool) -> int:
     epilog=_EXIT_CODES.format(ok="the graph was drawn", refused="(not used)"),
 )
 @click.option("--all", "everything", is_flag=True, help="Draw the whole history, however long.")
-@_command("text", "mermaid", "dot", "json")
+@command("text", "mermaid", "dot", "json")
 def graph(shared: Shared, everything: bool) -> int:
     """Draw the graph, newest first, heads marked. Reads the revision files only.
 
@@ -311,13 +158,13 @@ def graph(shared: Shared, everything: bool) -> int:
     else:
         from converger.report.graph_text import graph_text
 
-        emit(graph_text(view, _look(sys.stdout)))
+        emit(graph_text(view, look(sys.stdout)))
     if inspection.problems:
         from converger.report.text import problem_lines
 
-        _say(problem_lines(inspection.problems, _look(sys.stderr)))
+        say(problem_lines(inspection.problems, look(sys.stderr)))
     if inspection.errors:
-        _say(["could not evaluate: the drawing shows what could be read"])
+        say(["could not evaluate: the drawing shows what could be read"])
         return EXIT_UNEVALUATED
     return EXIT_OK
 
@@ -331,7 +178,7 @@ def _say_project(shared: Shared, inspection: Any) -> None:
     where = " and ".join(one_line(str(p)) for p in (project.ini_path, project.toml_path) if p)
     lines = [f"configuration: {where} [{one_line(project.section)}]"]
     lines += [f"revisions in: {one_line(str(path))}" for path in project.version_locations]
-    _say([*lines, f"revisions read: {len(inspection.graph.revisions)}"])
+    say([*lines, f"revisions read: {len(inspection.graph.revisions)}"])
 
 
 def _pairs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> Mapping[str, str]:
@@ -408,7 +255,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: float | None) 
 @click.option(
     "--across-labels", is_flag=True, help="Merge heads of different branch labels or bases with each other."
 )
-@_command("text", "json")
+@command("text", "json")
 def converge(shared: Shared, timeout: float | None, **chosen: Any) -> int:
     """Find the heads, prove the merge on scratch databases, write the merge revisions.
 
@@ -430,7 +277,7 @@ def converge(shared: Shared, timeout: float | None, **chosen: Any) -> int:
         chosen["timeout"] = timeout
     options = _options(shared, **chosen)
     if options.skip_validation:
-        _say(["WARNING: --skip-validation: nothing will be proven"])
+        say(["WARNING: --skip-validation: nothing will be proven"])
     colour = wants_colour(sys.stderr, os.environ)
     with clean_stop(), progress_for(sys.stderr, verbose=shared.verbose, colour=colour) as progress:
         outcome = run(options, progress)
@@ -441,7 +288,7 @@ def converge(shared: Shared, timeout: float | None, **chosen: Any) -> int:
     else:
         from converger.report.outcome_text import outcome_text
 
-        emit(outcome_text(outcome, _look(sys.stdout), verbose=shared.verbose))
+        emit(outcome_text(outcome, look(sys.stdout), verbose=shared.verbose))
     return outcome.exit_code
 
 
@@ -450,7 +297,7 @@ def converge(shared: Shared, timeout: float | None, **chosen: Any) -> int:
     epilog=_EXIT_CODES.format(ok="three heads became one", refused="they did not"),
 )
 @click.option("--keep", is_flag=True, help="Keep the temporary folder and say where it is.")
-@_command("text")
+@command("text")
 def demo(shared: Shared, keep: bool) -> int:
     """A small project with three heads, converged for real in a temporary folder.
 
@@ -462,7 +309,7 @@ def demo(shared: Shared, keep: bool) -> int:
 
     colour = wants_colour(sys.stderr, os.environ)
     with clean_stop(), progress_for(sys.stderr, verbose=shared.verbose, colour=colour) as progress:
-        return run_demo(progress, emit, _look(sys.stdout), keep=keep, verbose=shared.verbose)
+        return run_demo(progress, emit, look(sys.stdout), keep=keep, verbose=shared.verbose)
 
 
 if __name__ == "__main__":  # for our own tests; `-m` puts the current folder on the path, the script does not
