@@ -67,9 +67,8 @@ _STRINGS = re.compile(_STRING)
 _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", re.ASCII)
 
 _SUSPECT = re.compile(
-    r"revision|branch_labels|depends_on|\bglobals?\b|\b(?:exec|execfile|eval|vars|locals|builtins)\b"
-    r"|__(?:getattr|dict|globals|builtins|import|doc)__"
-    r"|\bimport[ \t\f\\\n(]*\*|frame|\bf_",
+    r"revision|branch_labels|depends_on|__getattr__|globals|f_locals|\b(?:exec|execfile|eval|vars|locals)\b"
+    r"|\bimport[ \t\f\\\n(]*\*",
     re.ASCII,
 )
 
@@ -231,20 +230,17 @@ def _harmless(text: str, end: int) -> bool:
         return False  # Python folds letters in names: ｒevision is revision
     rest = text[end:]
     # Plain words, one by one, are found far faster than an alternative of them: which then takes a close look.
+    # "als" is in globals, locals and f_globals; a `global` statement names what it is about.
     if (
         "revision" in rest
         or "branch_labels" in rest
         or "depends_on" in rest
-        or "global" in rest
+        or "als" in rest
         or "exec" in rest
         or "eval" in rest
         or "vars" in rest
-        or "locals" in rest
-        or "builtins" in rest
-        or "frame" in rest
         or "import" in rest
-        or "__" in rest
-        or "f_" in rest
+        or "__getattr__" in rest
     ):
         return _SUSPECT.search(rest) is None
     return True

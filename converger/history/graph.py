@@ -178,9 +178,10 @@ class Graph:
 
     def lowest_common_ancestors(self, heads: Iterable[str]) -> tuple[str, ...]:
         """The maximal revisions that all the heads descend from by `down_revision`, sorted; () if none."""
-        each = [self._below([id], False) for id in self._checked(heads)]
-        if not each:
-            return ()
+        ids = sorted(set(self._checked(heads)))
+        if len(ids) < 2:
+            return tuple(ids)
+        each = [self._below([id], False) for id in ids]
         return self.maximal(set.intersection(*each), dependencies=False)
 
     def common_base(self, heads: Iterable[str]) -> str | None:
