@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converger.errors import CouldNotEvaluate, Refused
 from converger.history import Revision
 from converger.inspection import plan_merges, read_working_tree
-from converger.outcome import Options, Outcome, Progress
+from converger.outcome import Options, Outcome, Progress, Status
 from converger.plan import LinePlan
 
 if TYPE_CHECKING:
     from converger.history import Graph, Problem
     from converger.mergefile import MergeFile
     from converger.project import Project
-    from converger.proof.folders import MarkedFolder
     from converger.proof.model import Proof
-    from converger.proof.prove import Proven
-
-_RUN_FOLDER = "converger-run-"
 
 
 def converge(options: Options, progress: Progress) -> Outcome:
@@ -56,66 +49,51 @@ def _converge_lines(
     graph: Graph,
     lines: tuple[LinePlan, ...],
 ) -> Outcome:
-    from converger.mergefile import render_merges
-    from converger.proof.process import project_python
     from converger.write import write_merges
 
-    python = project_python(project, options.python, options.environment)
-    rendered = render_merges(project, graph, lines, python=python)
-    found = replace(found, files=rendered.files, notes=rendered.notes)
     if options.skip_validation:
-        found = replace(found, proof=_skipped())
+        found = replace(_rendered(options, found, project, graph, lines), proof=_skipped())
     else:
-        proven = _prove(options, progress, project, graph, lines, rendered.files)
-        found = replace(found, proof=proven.proof)
-        if proven.proof.verdict == "unevaluated":
-            return replace(found, status="unevaluated", reason=proven.reason)
-        if proven.proof.verdict != "commute":
-            return replace(found, status="refused")
+        found = _proven(options, progress, found, project, graph, lines)
+        if found.proof is None or found.proof.verdict != "commute":
+            return found
     if options.dry_run:
         return replace(found, status="would-merge")
     _check_unchanged(options, graph)
-    write_merges(rendered.files)
+    write_merges(found.files)
     return replace(found, status="merged")
 
 
-def _prove(
+def _rendered(
+    options: Options, found: Outcome, project: Project, graph: Graph, lines: tuple[LinePlan, ...]
+) -> Outcome:
+    from converger.mergefile import render_merges
+    from converger.proof.process import project_python
+
+    python = project_python(project, options.python, options.environment)
+    rendered = render_merges(project, graph, lines, python=python)
+    return replace(found, files=rendered.files, notes=rendered.notes)
+
+
+def _proven(
     options: Options,
     progress: Progress,
+    found: Outcome,
     project: Project,
     graph: Graph,
     lines: tuple[LinePlan, ...],
-    files: tuple[MergeFile, ...],
-) -> Proven:
-    """Prove with the merges in a folder of their own, where only the worker sees them."""
-    from converger.proof import folders
+) -> Outcome:
+    """Render and prove. The worker imports Alembic while the merges are rendered."""
+    from converger.proof.bench import Bench
     from converger.proof.prove import prove
 
-    folders.sweep(_RUN_FOLDER)  # what runs that were killed have left
-    with _removed_at_the_end(folders.MarkedFolder(_RUN_FOLDER)) as folder:
-        staged = []
-        for number, file in enumerate(files):
-            path = folder / f"{number}_{file.merge.revision}.py"
-            path.write_bytes(file.content)
-            staged.append(path)
-        return prove(
-            project=project,
-            graph=graph.with_revisions(_revision(project, file) for file in files),
-            lines=tuple(line for line in lines if line.merges),
-            staged=tuple(staged),
-            folder=folder,
-            options=options,
-            progress=progress,
-        )
-
-
-@contextmanager
-def _removed_at_the_end(folder: MarkedFolder) -> Iterator[Path]:
-    """The folder's path, removed at the end; a killed run's is removed by the next run's sweep."""
-    try:
-        yield Path(folder.path)
-    finally:
-        folder.remove()
+    with Bench(project, options, progress) as bench:
+        found = _rendered(options, found, project, graph, lines)
+        bench.prepare(found.files)
+        after = graph.with_revisions(_revision(project, file) for file in found.files)
+        proven = prove(bench, after, [line for line in lines if line.merges])
+    status: Status = "unevaluated" if proven.proof.verdict == "unevaluated" else "refused"
+    return replace(found, proof=proven.proof, status=status, reason=proven.reason)
 
 
 def _revision(project: Project, file: MergeFile) -> Revision:

@@ -13,11 +13,11 @@ from itertools import count
 from typing import TypeVar
 
 from converger.history import Graph
-from converger.outcome import Progress
 from converger.plan import LinePlan
+from converger.proof.bench import Bench
 from converger.proof.fingerprint import Fact, fingerprint, version_rows
 from converger.proof.process import Failure, Upgrade, Worker
-from converger.proof.scratch import Scratch, Server
+from converger.proof.scratch import Scratch
 
 _Result = TypeVar("_Result", "Journey", tuple[Scratch, "tuple[Leg, ...]"])
 
@@ -75,31 +75,17 @@ class _Route:
 
 
 class PathRunner:
-    """Runs journeys for one line of history on one server with one worker."""
+    """Runs the journeys of one line of history."""
 
-    def __init__(
-        self,
-        *,
-        server: Server,
-        driver: str | None,
-        graph: Graph,
-        line: LinePlan,
-        worker: Worker,
-        preloaded: bool,
-        start_faithful: Callable[[], Worker],
-        database_url_env: tuple[str, ...],
-        progress: Progress,
-    ) -> None:
-        """`graph` includes the planned merges; `start_faithful` starts a worker that preloads nothing."""
-        self._server = server
-        self._driver = driver
+    def __init__(self, *, bench: Bench, graph: Graph, line: LinePlan) -> None:
+        """`bench` is prepared; `graph` includes the planned merges."""
+        self._bench = bench
+        self._server = bench.server
         self._graph = graph
         self._line = line
-        self._env_names = database_url_env
-        self._progress = progress
-        self._preloaded = worker if preloaded else None
-        self._faithful = None if preloaded else worker
-        self._start_faithful = start_faithful
+        self._progress = bench.progress
+        self._preloaded = bench.worker if bench.preloaded else None
+        self._faithful = None if bench.preloaded else bench.worker
         self._lock = threading.Lock()
         self._stopped = False
         self._version_tables: set[tuple[str | None, str]] = set()
@@ -149,8 +135,7 @@ class PathRunner:
             if self._stopped:
                 raise CancelledError
             if self._faithful is None:
-                self._faithful = self._start_faithful()
-                self._faithful.wait_loaded()
+                self._faithful = self._bench.faithful_worker()
         return work(self._faithful)
 
     def _reach_base(self, worker: Worker) -> tuple[Scratch, tuple[Leg, ...]]:
@@ -187,7 +172,7 @@ class PathRunner:
         self, worker: Worker, scratch: Scratch, state: frozenset[str], target: str
     ) -> tuple[Leg, frozenset[str]]:
         """Upgrade to `target` and hold the database against what the graph expects of it."""
-        url = self._server.url(scratch, self._driver or worker.facts.get("driver"))
+        url = self._server.url(scratch, self._bench.driver or worker.facts.get("driver"))
         upgrade = worker.upgrade(
             url=url,
             mark={
@@ -196,7 +181,7 @@ class PathRunner:
                 "text": self._server.mark(scratch),
             },
             target=target,
-            environ=dict.fromkeys(self._env_names, url),
+            environ=dict.fromkeys(self._bench.url_names, url),
         )
         if upgrade.failure:
             self._server.query(scratch, "SELECT 1")  # a lost server is no conflict: this raises then

@@ -24,6 +24,7 @@ from converger.errors import CouldNotEvaluate
 from converger.project import Project
 
 _PACKET = 256 * 1024
+_END_TIMEOUT = 5.0  # seconds for it to end by itself; one that is busy loading has no children yet
 _START_TIMEOUT = 120.0  # seconds for importing Alembic and the revision files on a slow disk
 
 _KEPT = frozenset(
@@ -123,11 +124,11 @@ class LoadFailed(Exception):
 
 
 class Worker:
-    """One worker process. Upgrades may run side by side from several threads.
+    """One worker process, which begins to import Alembic at once. `load` it before anything else.
 
-    `preload` imports the revision files once, before env.py has run: fast, and wrong for a project
-    whose revisions need what env.py sets up. So a failure of a preloaded worker proves nothing, and is
-    repeated without.
+    Upgrades may run side by side from several threads. A `load` with `preload` imports the revision files
+    once, before env.py has run: fast, and wrong for a project whose revisions need what env.py sets up. So a
+    failure of a preloaded worker proves nothing, and is repeated without.
     """
 
     def __init__(
@@ -135,13 +136,13 @@ class Worker:
         *,
         python: str,
         project: Project,
-        staged: tuple[Path, ...],
-        preload: bool,
         driver_url: str,
         environment: Mapping[str, str],
         folder: Path,
         timeout: float,
     ) -> None:
+        self._project = project
+        self._driver_url = driver_url
         self._folder = folder
         self._timeout = timeout
         self._runs: dict[int, _Run] = {}
@@ -178,12 +179,16 @@ class Worker:
             theirs.close()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def load(self, *, staged: tuple[Path, ...], preload: bool) -> None:
+        """Have it read the configuration; `staged` are revision files that are not in the tree yet."""
+        project = self._project
         self._send(
             {
                 "cmd": "load",
                 "preload": preload,
                 "staged": [str(path) for path in staged],
-                "driver_url": driver_url,
+                "driver_url": self._driver_url,
                 "config": {
                     "cwd": str(project.cwd),
                     "ini": str(project.ini_path) if project.ini_path else None,
@@ -282,6 +287,9 @@ class Worker:
         """End the process and all that it started; safe to call twice."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)  # wakes our reader, which close() alone does not
+        # It ends its children, whose process groups are their own, when it sees that we are gone.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=_END_TIMEOUT)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -273,22 +273,21 @@ class Supervisor:
                     "LC_MESSAGES": "C",
                     "TZ": "UTC",
                 },
+                start_new_session=True,
                 **self.identity,
             )
 
     def wait(self, process: subprocess.Popen[bytes], seconds: float) -> int:
+        """The status of initdb, when it ends. It is ended when it takes too long, or we are to stop."""
         deadline = time.monotonic() + seconds
         try:
             while process.poll() is None:
                 if time.monotonic() > deadline:
-                    raise StartFailed(
-                        f"{os.path.basename(str(process.args))} took longer than {seconds:.0f} s"
-                    )
+                    raise StartFailed(f"initdb took longer than {seconds:.0f} s")
                 self.listen(0.005)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+        finally:
+            if process.returncode is None:
+                end_group(process)
         return process.returncode
 
     def log_tail(self) -> str:
@@ -322,6 +321,22 @@ class Supervisor:
         if self.mark is not None:
             os.close(self.mark)
             self.mark = None
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End initdb, and wait for the server that it feeds, which is in the same process group.
+
+    That server ends in order, and gives its shared memory back, when its input ends. A signal would kill it
+    on the spot (`postgres --boot` handles none), and so would removing its folder.
+    """
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 10
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def free_port() -> int:

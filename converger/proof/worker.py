@@ -22,6 +22,7 @@ import sys
 if __name__ == "__main__":  # our own folder must not shadow the project's modules
     sys.path[:] = sys.path[1:]
 
+import gc
 import json
 import select
 import signal
@@ -43,6 +44,10 @@ class ForeignConnection(BaseException):
 def main(argv):
     sock = socket.socket(fileno=int(argv[1]))
     sock.set_inheritable(False)
+    try:  # while our parent is busy with other things; what is wrong shows when it says "load"
+        pass
+    except Exception:
+        pass
     _Zygote(sock).serve()
 
 
@@ -126,6 +131,7 @@ class _Loaded:
 
         self.versions = (alembic.__version__, sqlalchemy.__version__)
         self.driver = _find_driver(order["driver_url"])
+        _import_dialect(order["driver_url"].partition("+")[0], self.driver)
         self.script = None
         _see_staged(order["staged"])
         if order["preload"]:
@@ -133,6 +139,8 @@ class _Loaded:
 
             self.script = ScriptDirectory.from_config(self.config("upgrade", "heads"))
             self.script.get_heads()  # reads every revision file
+        gc.collect()
+        gc.freeze()  # children then share these pages instead of copying them to count references
 
     def config(self, *arguments):
         """The Config that Alembic's own command line would make of these arguments."""
@@ -190,6 +198,17 @@ def _find_driver(url):
             continue
         return {"sqlite3": None}.get(name, name)
     return driver or None
+
+
+def _import_dialect(dialect, driver):
+    """Import what an engine for this URL will need; that it cannot be imported shows later, in env.py."""
+    from sqlalchemy.engine import make_url
+
+    try:
+        found = make_url((dialect + "+" + driver if driver else dialect) + "://").get_dialect()
+        getattr(found, "import_dbapi", found.dbapi)()
+    except Exception:
+        pass
 
 
 def _see_staged(paths):

@@ -1,0 +1,130 @@
+"""What a proof runs on: a folder of ours, a worker in the project's interpreter, and a server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from converger.mergefile import MergeFile, Note
+from converger.outcome import Options, Progress
+from converger.project import Project
+from converger.proof import folders
+from converger.proof.blindness import Blindness
+from converger.proof.process import LoadFailed, Worker, project_python, worker_environment
+from converger.proof.scratch import Server
+from converger.proof.servers import dialect_of, driver_of, open_server
+
+_URL_NAMES = ("DATABASE_URL", "SQLALCHEMY_DATABASE_URI")
+"""Variables that hold the scratch URL for projects that read their database from the environment."""
+
+_RUN_FOLDER = "converger-run-"
+
+
+class Bench:
+    """Worker and server of one run; a context manager that ends both and removes what they made.
+
+    Entering starts the worker's imports, which take longest, so that what comes before the proof costs
+    no time. `prepare` then says what is to be proven; after it `server` and `worker` can be used.
+    Entering and `prepare` raise CouldNotEvaluate.
+    """
+
+    server: Server
+    worker: Worker
+    preloaded: bool
+    began: float
+    """When it was entered, by `time.monotonic()`: a proof's time counts from here."""
+
+    def __init__(self, project: Project, options: Options, progress: Progress) -> None:
+        self.project = project
+        self.progress = progress
+        self.python = project_python(project, options.python, options.environment)
+        self.url_names = tuple(dict.fromkeys((*_URL_NAMES, *options.database_url_env)))
+        self._options = options
+        self._staged: tuple[Path, ...] = ()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Bench:
+        self.began = time.monotonic()
+        with ExitStack() as stack:
+            self._dialect = dialect_of(self._options.database_url, self.project.sqlalchemy_url)
+            self.driver = driver_of(self._options.database_url, self.project.sqlalchemy_url)
+            folders.sweep(_RUN_FOLDER)  # what runs that were killed have left
+            folder = folders.MarkedFolder(_RUN_FOLDER)
+            stack.callback(folder.remove)
+            self._folder = Path(folder.path)
+            self.worker = self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def prepare(self, files: Sequence[MergeFile]) -> None:
+        """Show the worker the merges, which are not in the tree yet, and open the server."""
+        self._staged = tuple(self._stage(number, file) for number, file in enumerate(files))
+        self.worker.load(staged=self._staged, preload=True)
+        self.server = open_server(
+            database_url=self._options.database_url,
+            project_url=self.project.sqlalchemy_url,
+            progress=self.progress.say,
+        )
+        self._stack.callback(self.server.close)
+        self._wait_loaded()
+
+    def faithful_worker(self) -> Worker:
+        """Another worker, loaded, that imports the project's code in exactly Alembic's order."""
+        worker = self._start(self._stack)
+        worker.load(staged=self._staged, preload=False)
+        worker.wait_loaded()
+        return worker
+
+    def environment_note(self) -> Note:
+        """The versions that the project's interpreter has."""
+        facts: Mapping[str, Any] = self.worker.wait_loaded()
+        return Note(
+            "environment",
+            f"Python {facts['python']}, Alembic {facts['alembic']}, SQLAlchemy {facts['sqlalchemy']}",
+        )
+
+    def _start(self, stack: ExitStack) -> Worker:
+        options = self._options
+        worker = Worker(
+            python=self.python,
+            project=self.project,
+            driver_url=f"{self._dialect}+{self.driver}" if self.driver else self._dialect,
+            environment=worker_environment(
+                options.environment, options.env, database_url_names=self.url_names
+            ),
+            folder=self._folder,
+            timeout=options.timeout,
+        )
+        stack.callback(worker.close)
+        return worker
+
+    def _stage(self, number: int, file: MergeFile) -> Path:
+        path = self._folder / f"{number}_{file.merge.revision}.py"
+        path.write_bytes(file.content)
+        return path
+
+    def _wait_loaded(self) -> None:
+        """Keep the preloaded worker where the project allows it, else take one that loads as Alembic does."""
+        self.preloaded = True
+        try:
+            # A thread does not survive a fork, but the locks that it holds do.
+            if self.worker.wait_loaded()["threads"] == 1:
+                return
+        except LoadFailed:
+            pass  # a revision may need what env.py sets up; only a worker that loads nothing early can tell
+        self.worker.close()
+        self.preloaded = False
+        try:
+            self.worker = self.faithful_worker()
+        except LoadFailed as failed:
+            blindness = Blindness(self.project.root, self.python)
+            raise blindness.reason(failed.failure) or blindness.environment_failed(failed.failure) from None
