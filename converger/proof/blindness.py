@@ -8,6 +8,9 @@ from pathlib import Path
 from converger.errors import CouldNotEvaluate
 from converger.proof.process import Failure
 
+_SERVERS_TROUBLE = ("08", "53", "57P", "58")
+"""SQLSTATE classes: connection, insufficient resources, shutdown, system error (PostgreSQL, appendix A)."""
+
 
 class Blindness:
     """Tells failures that say nothing about the branches ("could not look") from those that do."""
@@ -48,6 +51,13 @@ class Blindness:
                 hint="signal 9 mostly means that the machine ran out of memory"
                 if failure.killed == 9
                 else None,
+            )
+        if failure.sqlstate and failure.sqlstate.startswith(_SERVERS_TROUBLE):
+            return CouldNotEvaluate(
+                f"{place}{failure.message.strip()}",
+                code="server-refused",
+                hint="this is the server's trouble (room, memory, connections, a shutdown), not the migration's:"
+                " mend that and run again",
             )
         if failure.revision is None and not failure.configured:
             return self.environment_failed(failure)

@@ -70,13 +70,14 @@ def project_python(project: Project, chosen: str | None, environment: Mapping[st
 class Failure:
     """Why an upgrade (or loading) failed, as the worker described it.
 
-    `frames` are (path, line, function), innermost first. `missing_module` is set when something could
-    not be imported; `module` then is its name where Python said it.
+    `sqlstate` is the database's five-character code; `frames` are (path, line, function), innermost first;
+    `missing_module` is set when something could not be imported, `module` then is its name where Python said it.
     """
 
     type: str
     message: str
     statement: str | None = None
+    sqlstate: str | None = None
     frames: tuple[tuple[str, int, str], ...] = ()
     missing_module: bool = False
     module: str | None = None
@@ -342,6 +343,7 @@ class Worker:
             type=event["type"],
             message=event["message"],
             statement=event["statement"] or event.get("last_statement"),
+            sqlstate=event["sqlstate"],
             frames=tuple((frame["path"], frame["line"], frame["name"]) for frame in event["frames"]),
             missing_module=event["missing_module"],
             module=event["module"],

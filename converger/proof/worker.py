@@ -420,11 +420,13 @@ def _describe(error):
     statement = None
     message = str(error)
     kind = type(error).__name__
+    sqlstate = None
     for link in chain:
         if getattr(link, "orig", None) is not None and hasattr(link, "statement"):
             statement = link.statement
             message = str(link.orig)
             kind = type(link.orig).__name__
+            sqlstate = getattr(link.orig, "sqlstate", None) or getattr(link.orig, "pgcode", None)
             break
     frames = []
     for link in chain:
@@ -440,6 +442,7 @@ def _describe(error):
                 break
     return {
         "type": kind,
+        "sqlstate": sqlstate if isinstance(sqlstate, str) else None,
         "message": message[:_TEXT],
         "statement": statement[:_TEXT] if statement else None,
         "frames": frames[:80],

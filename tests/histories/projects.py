@@ -23,7 +23,7 @@ INSTALL_SECONDS = 900
 
 INI = """\
 [alembic]
-script_location = %(here)s/alembic
+script_location = %(here)s/{folder}
 path_separator = os
 sqlalchemy.url = postgresql+psycopg://nobody@nowhere.invalid/replaced_by_the_proof
 """
@@ -89,8 +89,9 @@ def cut_open(recipe: Recipe, folder: Path) -> CutOpen:
     root = unpacked(recipe.history)
     (versions_folder,) = recipe.history.versions_folders
     source = root / versions_folder
-    versions = folder / "alembic" / "versions"
-    shutil.copytree(source.parent, folder / "alembic", ignore=shutil.ignore_patterns(source.name))
+    script = folder / source.parent.name
+    versions = script / source.name
+    shutil.copytree(source.parent, script, ignore=shutil.ignore_patterns(source.name))
     versions.mkdir()
     with tempfile.TemporaryDirectory() as scratch:
         graph = read_folders(Path(scratch), (source,))
@@ -100,9 +101,9 @@ def cut_open(recipe: Recipe, folder: Path) -> CutOpen:
     if shipped.exists():
         shutil.copy(shipped, folder)
     else:
-        (folder / "alembic.ini").write_text(INI)
+        (folder / "alembic.ini").write_text(INI.format(folder=script.name))
     if not recipe.own_env:
-        (folder / "alembic" / "env.py").write_text(GENERIC_ENV)
+        (script / "env.py").write_text(GENERIC_ENV)
     return CutOpen(folder, versions, _interpreter(recipe))
 
 

@@ -35,6 +35,17 @@ RECIPES = [
     Recipe("langflow-base", "a6d8e0f2b4c7", LANGFLOW, name_server=True),
 ]
 
+# Renames data_categories in one branch, adds a column to it in the other. Their merge revision is empty too:
+# a database that ran aaa81d97a6f6 first cannot be upgraded, and one starting from empty may run that first.
+# What is installed with it is of 2022: Alembic 1.8 and SQLAlchemy 1.4.
+FIDES = Recipe(
+    "ethyca-fides",
+    "4fc34906c389",
+    ("ethyca-fides==2.78.2", "setuptools<81", "psycopg2-binary"),
+    own_env=False,
+    name_server=True,
+)
+
 pytestmark = [pytest.mark.network, pytest.mark.timeout(1200)]
 
 
@@ -57,9 +68,10 @@ def test_the_maintainers_own_merge_is_proven(
     before = contents(project.folder)
     heads = list(recipe.real_merge.heads_before)
 
-    result = converge(project, request.getfixturevalue("server") if recipe.name_server else None)
+    code, result = converge(project, request.getfixturevalue("server") if recipe.name_server else None)
 
-    assert result["status"] == "merged", result
+    assert code == 0, result
+    assert result["status"] == "merged"
     assert result["heads"] == heads
     proof = result["proof"]
     assert proof["verdict"] == "commute"
@@ -81,8 +93,32 @@ def test_the_maintainers_own_merge_is_proven(
     print(f"{recipe}: {proof['verdict']} in {proof['seconds']:.1f} s, {len(proof['paths'])} paths")
 
 
-def converge(project: CutOpen, database_url: str | None) -> dict[str, Any]:
-    """Run the command as a person would, with one merge for all heads, and return its JSON."""
+def test_a_real_interference_is_refused(tmp_path: Path, server: str) -> None:
+    project = cut_open(FIDES, tmp_path / "project")
+    before = contents(project.folder)
+    renames, adds_column = "aaa81d97a6f6", "f131a1263a10"
+    assert FIDES.real_merge.heads_before == (renames, adds_column)
+
+    code, result = converge(project, server.replace("+psycopg", "+psycopg2"))
+
+    assert (code, result["status"]) == (1, "refused")
+    proof = result["proof"]
+    assert proof["verdict"] == "one-order"
+    outcomes = {tuple(path["start"]): path["result"] for path in proof["paths"]}
+    assert outcomes[(adds_column,)] == "ok"
+    assert outcomes[(renames,)] == "failed"
+    (conflict,) = proof["conflicts"]
+    assert sorted(conflict["revisions"]) == [renames, adds_column]
+    assert 'relation "data_categories" does not exist' in conflict["error"]
+    assert "data_categories" in conflict["statement"]
+    assert adds_column in conflict["location"]["path"]
+    line = Path(project.folder, conflict["location"]["path"]).read_text().splitlines()
+    assert "data_categories" in "".join(line[conflict["location"]["line"] - 1 :][:3])
+    assert contents(project.folder) == before, "a refusal writes nothing"
+
+
+def converge(project: CutOpen, database_url: str | None) -> tuple[int, dict[str, Any]]:
+    """Run the command as a person would, with one merge for all heads; its exit code and JSON."""
     server = ("--database-url", database_url) if database_url else ()
     done = subprocess.run(
         [
@@ -95,9 +131,8 @@ def converge(project: CutOpen, database_url: str | None) -> dict[str, Any]:
         text=True,
         stdin=subprocess.DEVNULL,
     )
-    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    assert done.stdout.startswith("{"), f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.returncode, json.loads(done.stdout)
 
 
 def contents(folder: Path) -> dict[Path, str]:

@@ -151,6 +151,16 @@ def test_a_killed_worker_is_no_verdict(project: AlembicProject, postgres_url: st
     assert "last words" in outcome.reason.message
 
 
+def test_a_server_that_runs_out_of_room_is_no_conflict(project: AlembicProject, postgres_url: str) -> None:
+    project.sql(
+        "bbbb0002", "bbbb0001", "DO $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$"
+    )
+    outcome = run(project, postgres_url)
+    assert outcome.reason is not None
+    assert outcome.reason.code == "server-refused"
+    assert "no space left" in outcome.reason.message
+
+
 def test_a_history_that_does_not_start_from_empty(project: AlembicProject, postgres_url: str) -> None:
     project.sql("base0001", None, "ALTER TABLE made_by_create_all ADD COLUMN x INTEGER")
     outcome = run(project, postgres_url)
