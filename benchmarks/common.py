@@ -98,7 +98,9 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=50), nullable=False),
         sa.Column("description", sa.Unicode(length=200), nullable=True),
         sa.Column("created_at", sa.DateTime(), server_default=sa.func.now(), nullable=False),
+        sa.Column("modified_at", sa.DateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("description", name="uq_t{number}_description"),
     )
     op.create_index("ix_t{number}_name", "t{number}", ["name"], unique=False)
     # ### end Alembic commands ###
@@ -119,7 +121,10 @@ def revision_id(number: int) -> str:
 
 
 def write_revision(versions: Path, number: int, down_revision: str | None) -> str:
-    """Write one revision file as `alembic revision --autogenerate` would; returns its id."""
+    """Write one revision file as `alembic revision --autogenerate` would; returns its id.
+
+    With 1.4 KB it is as long as the median of the 3,743 real files of docs/real-histories.md.
+    """
     revision = revision_id(number)
     day = time.strftime("%Y-%m-%d %H:%M:%S.000000", time.gmtime(1_600_000_000 + 86_400 * (number % 1_500)))
     text = REVISION.format(
