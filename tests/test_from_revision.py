@@ -43,6 +43,12 @@ def run(project: AlembicProject, shell: str) -> tuple[int, dict[str, Any], str]:
     return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
 
 
+def parents(result: dict[str, Any]) -> set[str]:
+    """The heads that are merged: the parents of the merges that are no merges themselves."""
+    merges = result["merges"]
+    return {id for merge in merges for id in merge["parents"]} - {merge["revision"] for merge in merges}
+
+
 @pytest.mark.parametrize(
     "argument",
     [
