@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from converger.errors import CouldNotEvaluate, Refused
 from converger.history import Revision
 from converger.inspection import plan_merges, read_working_tree
+from converger.mergefile import Note
 from converger.outcome import Options, Outcome, Progress, Status
 from converger.plan import LinePlan
 
@@ -31,7 +32,7 @@ def converge(options: Options, progress: Progress) -> Outcome:
         return replace(found, reason=_unreadable(errors))
     try:
         lines = plan_merges(options, project, graph)
-        found = replace(found, lines=lines)
+        found = replace(found, lines=lines, notes=_left_out(options, graph, lines))
         if not any(line.merges for line in lines):
             return replace(found, status="converged")
         return _converge_lines(options, progress, found, project, graph, lines)
@@ -72,7 +73,7 @@ def _rendered(
 
     python = project_python(project, options.python, options.environment)
     rendered = render_merges(project, graph, lines, python=python)
-    return replace(found, files=rendered.files, notes=rendered.notes)
+    return replace(found, files=rendered.files, notes=(*found.notes, *rendered.notes))
 
 
 def _proven(
@@ -103,6 +104,16 @@ def _revision(project: Project, file: MergeFile) -> Revision:
         path=os.path.relpath(file.path, project.root),
         message=file.merge.message,
     )
+
+
+def _left_out(options: Options, graph: Graph, lines: tuple[LinePlan, ...]) -> tuple[Note, ...]:
+    """Heads that `--from-revision` excludes: the history still has them afterwards."""
+    considered = {head for line in lines for head in line.heads}
+    others = [head for head in graph.heads if head not in considered]
+    if not options.from_revision or not others:
+        return ()
+    text = f"left as they are, because they do not descend from {options.from_revision}: {', '.join(others)}"
+    return (Note("heads-left-out", text),)
 
 
 def _skipped() -> Proof:

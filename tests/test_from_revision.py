@@ -78,6 +78,16 @@ def test_a_revision_or_prefix_takes_only_its_descendants(project: AlembicProject
     assert result["base"] == "0dd10001"
 
 
+def test_heads_that_are_left_out_are_said(project: AlembicProject) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{COMMAND} --format text --from-revision 0dd1"],
+        cwd=project.root,
+        capture_output=True,
+        text=True,
+    )
+    assert "0dd20001" in done.stdout, "the history still has this head afterwards"
+
+
 def test_the_working_tree_counts_not_the_commit(project: AlembicProject) -> None:
     project.sql("cccc0001", "0dd10001")
     _, result, _ = run(project, f"{COMMAND} --from-revision v1")

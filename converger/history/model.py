@@ -17,7 +17,7 @@ class Revision:
     prefix). `computed` names the fields among `branch_labels` and `depends_on` whose value is not a
     literal; the field itself is then empty. A computed `revision` or `down_revision` makes no Revision
     at all, only a Problem. `path` is relative to the tree's root, with forward slashes; outside the
-    root it is absolute. `create_date` is the text behind "Create Date:" in the docstring, if any.
+    root it is absolute. `create_date` is the text behind "Create Date:", in the docstring if it is there.
     """
 
     id: str

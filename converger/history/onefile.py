@@ -24,6 +24,7 @@ parent is no second finding); paths of the files of which all was parsed."""
 _LEGACY_NAME = re.compile(r"([a-f0-9]+)\.py$")
 _ILLEGAL = frozenset("@-+:")
 _CREATE_DATE = re.compile(r"^[ \t]*Create Date:[ \t]*(\S[^\n]*?)[ \t]*$", re.MULTILINE)
+_DATE_ELSEWHERE = re.compile(rb"^[ \t#]*Create Date:[ \t]*([!-~](?:[ -~]*[!-~])?)[ \t]*\r?$", re.MULTILINE)
 _NOTHING: frozenset[str] = frozenset()
 
 _ADVICE = {
@@ -42,6 +43,8 @@ def read_file(path: str, name: str, data: bytes, headers: Headers, part: Part) -
         return
     id, parents, labels, needs, doc, line = header
     message, create_date = described(doc)
+    if create_date is None:
+        create_date = _date_elsewhere(data)
     if needs == ("",):
         needs = ()
     part[0].append((id, parents, needs, labels, path, message, create_date, _NOTHING, line))
@@ -57,6 +60,12 @@ def described(doc: str | None) -> tuple[str, str | None]:
         message = message[:end].rstrip()
     create_date = _CREATE_DATE.search(doc) if "Create Date:" in doc else None
     return message, create_date[1] if create_date else None
+
+
+def _date_elsewhere(data: bytes) -> str | None:
+    """A "Create Date:" line outside the docstring: below a licence and imports the string is none (Neutron)."""
+    match = _DATE_ELSEWHERE.search(data) if b"Create Date:" in data else None
+    return match[1].decode("ascii") if match else None
 
 
 class _File:
@@ -79,9 +88,9 @@ class _File:
         except RecursionError:
             self._found("unreadable-file", "error", "It is nested too deeply to be read.", None)
             return
-        self._revision(found)
+        self._revision(found, data)
 
-    def _revision(self, found: Identifiers) -> None:
+    def _revision(self, found: Identifiers, data: bytes) -> None:
         id = self._id(found)
         parents = self._parents(found, id)
         computed: set[str] = set()
@@ -93,6 +102,7 @@ class _File:
             self._unusable.append(id)
             return
         message, create_date = described(found.doc)
+        create_date = create_date or _date_elsewhere(data)
         line = found.lines.get("down_revision")
         row = (id, parents, needs, labels, self._path, message, create_date, frozenset(computed), line)
         self._rows.append(row)

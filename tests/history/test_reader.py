@@ -314,6 +314,21 @@ def test_nested_folders(versions: Path, tmp_path: Path) -> None:
     assert ours(tmp_path)[2].revisions["b"].path == "migrations/versions/2024/01/b_.py"
 
 
+def test_a_create_date_below_the_imports(versions: Path, tmp_path: Path) -> None:
+    """Neutron's: a licence in comments, imports, and then the string, which is no docstring."""
+    fast = '"""One\n\nRevises: None\n"""\nrevision = "a"\ndown_revision = None\n# Create Date: 2013-05-21 10:00:00\n'
+    (versions / "a.py").write_text(fast)
+    (versions / "b.py").write_text(
+        '# Copyright 1970\nfrom alembic import op\n\n"""two\n\nCreate Date: 2013-05-22 13:41:05.000000\n\n"""\n'
+        'revision = "b"\ndown_revision = "a"\n'
+    )
+    revisions = ours(tmp_path)[1].revisions
+    assert [revisions[id].create_date for id in ("a", "b")] == [
+        "2013-05-21 10:00:00",
+        "2013-05-22 13:41:05.000000",
+    ]
+
+
 def test_very_deep_folders_are_no_recursion(versions: Path, tmp_path: Path) -> None:
     folder = str(versions)
     for _ in range(1200):
