@@ -71,8 +71,12 @@ def _rendered(
     from converger.mergefile import render_merges
     from converger.proof.process import project_python
 
-    python = project_python(project, options.python, options.environment)
-    rendered = render_merges(project, graph, lines, python=python)
+    rendered = render_merges(project, graph, lines)
+    if project.hooks:
+        from converger.hooks import run_hooks
+
+        python = project_python(project, options.python, options.environment)
+        rendered = run_hooks(project, rendered, python)
     return replace(found, files=rendered.files, notes=(*found.notes, *rendered.notes))
 
 

@@ -11,14 +11,14 @@ import shlex
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converger.child import minimal_environment, run_child
 from converger.emptiness import why_not_empty
-from converger.mergefile import MergeFile, Note, wrong_identifiers
+from converger.mergefile import MergeFile, Note, RenderedMerges, wrong_identifiers
 
 if TYPE_CHECKING:
     from converger.project import Project
@@ -80,18 +80,18 @@ class _NotRun(Exception):
 
 
 def run_hooks(
-    project: Project, files: Sequence[MergeFile], python: Path | str, *, timeout: float = TIMEOUT
-) -> tuple[tuple[MergeFile, ...], list[Note]]:
-    """Return the files as the project's post-write hooks leave them, and what is to be said about the hooks.
+    project: Project, rendered: RenderedMerges, python: Path | str, *, timeout: float = TIMEOUT
+) -> RenderedMerges:
+    """Return the merges as the project's post-write hooks leave them, with what is to be said about the hooks.
 
     `python` is the project's interpreter: tools are looked for beside it, then on PATH. As with Alembic, a
     hook's exit code changes nothing. Notes: `hook-not-run` (no such tool, or nothing that we can run on a
     copy), `hook-failed` (a non-zero exit code, or out of time), `hook-discarded` (afterwards the file had
     other identifiers or was not empty, so that hook's change was dropped).
     """
-    notes: list[Note] = []
+    notes = list(rendered.notes)
     formatted = []
-    for file in files:
+    for file in rendered.files:
         for hook in project.hooks:
             # A folder for each, so that no hook finds what another one left, such as a link to write through.
             with tempfile.TemporaryDirectory(prefix="converger-hooks-") as folder:
@@ -100,7 +100,7 @@ def run_hooks(
             if note is not None:
                 notes.append(note)
         formatted.append(file)
-    return tuple(formatted), list(dict.fromkeys(notes))
+    return RenderedMerges(tuple(formatted), tuple(dict.fromkeys(notes)))
 
 
 def _stage(staging: _Staging, file: MergeFile) -> Path:

@@ -49,14 +49,11 @@ class RenderedMerges:
     notes: tuple[Note, ...] = ()
 
 
-def render_merges(
-    project: Project, graph: Graph, plans: Iterable[LinePlan], *, python: Path | str | None = None
-) -> RenderedMerges:
+def render_merges(project: Project, graph: Graph, plans: Iterable[LinePlan]) -> RenderedMerges:
     """Render every planned merge through the project's `script.py.mako` and `file_template`.
 
     Each file is read back: it has exactly the planned identifiers and is empty. A template that cannot give
-    that is replaced by Alembic's generic one, with a note. With `python`, the project's interpreter, its
-    post-write hooks run too (on a copy). Nothing is written to the project.
+    that is replaced by Alembic's generic one, with a note. Nothing is written to the project.
 
     Raises Refused (`template-not-empty`) for a template that puts operations in, ConfigurationError
     (`file-template`, `file-exists`) where there is no good name, CouldNotEvaluate
@@ -67,11 +64,6 @@ def render_merges(
         return RenderedMerges(())
     contents, notes = _contents(project, graph, merges)
     files = _placed(project, graph, merges, contents, notes)
-    if project.hooks and python is not None:
-        from converger.hooks import run_hooks
-
-        files, hook_notes = run_hooks(project, files, python)
-        notes += hook_notes
     return RenderedMerges(files, tuple(dict.fromkeys(notes)))
 
 

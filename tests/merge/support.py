@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from converger.history import Graph, History, Revision, WorkingTree, read_history
+from converger.hooks import run_hooks
 from converger.mergefile import RenderedMerges, render_merges
 from converger.plan import LinePlan, Strategy, make_plan
 from converger.project import Project
@@ -80,7 +81,8 @@ class Case:
         return make_plan(self.graph(), strategy=strategy)
 
     def render(self, *, strategy: Strategy = "pairwise", python: str | None = None) -> RenderedMerges:
-        return render_merges(self.project, self.graph(), self.plans(strategy), python=python)
+        rendered = render_merges(self.project, self.graph(), self.plans(strategy))
+        return rendered if python is None else run_hooks(self.project, rendered, python)
 
     def alembic_heads(self) -> tuple[str, ...]:
         """What real Alembic says: it imports every revision, the merges too."""

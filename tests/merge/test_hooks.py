@@ -189,7 +189,8 @@ class TestDiscarded:
         program(tmp_path / "p" / "tidy", APPEND)
         plain = case.render()
         case.settings(hooks=(hook(type="exec", executable="./break"), hook(type="exec", executable="./tidy")))
-        (file,), (note,) = run_hooks(case.project, plain.files, sys.executable, timeout=1)
+        hooked = run_hooks(case.project, plain, sys.executable, timeout=1)
+        (file,), (note,) = hooked.files, hooked.notes
         assert note.kind == kind
         assert said in note.message
         assert file.content == plain.files[0].content + b"# tidied\n", "the next hook runs all the same"
