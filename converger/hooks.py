@@ -10,7 +10,6 @@ import os
 import shlex
 import shutil
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from converger.child import minimal_environment, run_child
 from converger.emptiness import why_not_empty
+from converger.folders import run_folder
 from converger.mergefile import MergeFile, Note, RenderedMerges, wrong_identifiers
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ def run_hooks(
     for file in rendered.files:
         for hook in project.hooks:
             # A folder for each, so that no hook finds what another one left, such as a link to write through.
-            with tempfile.TemporaryDirectory(prefix="converger-hooks-") as folder:
-                content, note = _run(_Staging.in_folder(project, Path(folder)), hook, file, python, timeout)
+            with run_folder() as folder:
+                content, note = _run(_Staging.in_folder(project, folder), hook, file, python, timeout)
             file = replace(file, content=content)
             if note is not None:
                 notes.append(note)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from converger.child import minimal_environment, run_child
 from converger.errors import CouldNotEvaluate
+from converger.folders import run_folder
 from converger.plan import PlannedMerge
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def render_template(
 
     if not template.is_file():
         return failed("there is no such file")
-    with tempfile.TemporaryDirectory(prefix="converger-render-") as home, tempfile.TemporaryFile() as result:
+    with run_folder() as home, tempfile.TemporaryFile() as result:
         job = {
             "template": str(template),
             "ini": str(project.ini_path) if project.ini_path else None,
@@ -68,7 +69,7 @@ def render_template(
         finished = run_child(
             [sys.executable, "-s", "-S", str(Path(__file__).with_name("render_child.py"))],
             cwd=project.cwd,
-            env=minimal_environment(Path(home), PYTHONSAFEPATH="1"),
+            env=minimal_environment(home, PYTHONSAFEPATH="1"),
             timeout=timeout,
             stdin=json.dumps(job).encode(),
             pass_fds=[result.fileno()],

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from converger.folders import run_folder
 from converger.mergefile import MergeFile, Note
 from converger.outcome import Options, Progress
 from converger.project import Project
-from converger.proof import folders
 from converger.proof.blindness import Blindness
 from converger.proof.process import LoadFailed, Worker, project_python, worker_environment
 from converger.proof.scratch import Server
@@ -20,8 +20,6 @@ from converger.proof.servers import dialect_of, driver_of, open_server
 
 _URL_NAMES = ("DATABASE_URL", "SQLALCHEMY_DATABASE_URI")
 """Variables that hold the scratch URL for projects that read their database from the environment."""
-
-_RUN_FOLDER = "converger-run-"
 
 
 class Bench:
@@ -52,10 +50,7 @@ class Bench:
         with ExitStack() as stack:
             self._dialect = dialect_of(self._options.database_url, self.project.sqlalchemy_url)
             self.driver = driver_of(self._options.database_url, self.project.sqlalchemy_url)
-            folders.sweep(_RUN_FOLDER)  # what runs that were killed have left
-            folder = folders.MarkedFolder(_RUN_FOLDER)
-            stack.callback(folder.remove)
-            self._folder = Path(folder.path)
+            self._folder = stack.enter_context(run_folder())
             self.worker = self._start(stack)
             self._stack = stack.pop_all()
         return self

@@ -23,8 +23,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from converger import folders
 from converger.errors import CouldNotEvaluate
-from converger.proof import folders
 from converger.proof.urls import DatabaseUrl
 
 PREFIX = "converger-pg-"

@@ -26,10 +26,10 @@ from types import TracebackType
 import psycopg
 
 from converger.errors import CouldNotEvaluate
+from converger.folders import STALE_SECONDS
 from converger.proof import pgconnect
 from converger.proof.scratch import (
     NAME,
-    STALE_SECONDS,
     Row,
     Scratch,
     created_in,

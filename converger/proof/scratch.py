@@ -16,8 +16,6 @@ from types import TracebackType
 from typing import Any, Protocol
 
 NAME = re.compile(r"converger_([0-9a-f]{8})[0-9a-f]{8}")
-STALE_SECONDS = 3600
-"""A leftover is taken for abandoned after this time; no run of ours is bounded higher."""
 
 Row = tuple[Any, ...]
 

@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
+from converger import folders
 from converger.errors import CouldNotEvaluate
-from converger.proof import folders
 from converger.proof.scratch import Row, Scratch, new_name, new_run
 
 BUSY_SECONDS = 20.0

@@ -200,7 +200,7 @@ def test_a_stopped_run_leaves_nothing_behind(
 
 def _folders_of(pid: int) -> list[Path]:
     """Scratch folders that say that they belong to this process."""
-    from converger.proof import folders
+    from converger import folders
 
     marks = [mark for base in folders.bases() for mark in Path(base).glob(f"converger-*/{folders.MARK_FILE}")]
     found = []

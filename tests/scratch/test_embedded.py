@@ -20,8 +20,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from converger import folders
 from converger.errors import CouldNotEvaluate
-from converger.proof import embedded, folders
+from converger.proof import embedded
 from converger.proof.embedded import Binaries, EmbeddedPostgres, end_orphan, find_binaries, start_postgres
 from converger.proof.pgconnect import connect
 

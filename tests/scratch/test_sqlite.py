@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from converger import folders
 from converger.errors import CouldNotEvaluate
-from converger.proof import folders
 from converger.proof.scratch import Scratch
 from converger.proof.servers import open_server
 from converger.proof.sqlite import SqliteServer

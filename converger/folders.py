@@ -16,8 +16,13 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from converger.proof.scratch import STALE_SECONDS
+RUN_FOLDER = "converger-run-"
+"""What the folders that one run needs for itself are called."""
+
+STALE_SECONDS = 3600
+"""A leftover is taken for abandoned after this time; no run of ours is bounded higher."""
 
 MARK_FILE = "converger.json"
 USUAL = ("/tmp", "/var/tmp")  # noqa: S108
@@ -51,6 +56,17 @@ class MarkedFolder:
         if self._mark >= 0:
             os.close(self._mark)
             self._mark = -1
+
+
+@contextlib.contextmanager
+def run_folder() -> Iterator[Path]:
+    """A folder of ours for the time of a `with`, after removing those of runs that were killed. Raises OSError."""
+    sweep(RUN_FOLDER)
+    folder = MarkedFolder(RUN_FOLDER)
+    try:
+        yield Path(folder.path)
+    finally:
+        folder.remove()
 
 
 def bases() -> list[str]:
