@@ -3,7 +3,7 @@
     python benchmarks/check.py [--runs N] [--sizes 100,1000,10000] [--no-network]
 
 The histories are generated in a temporary folder; one is real (skyvern, downloaded from PyPI once).
-The libraries' bytecode is warm for everything (one unmeasured run each). `alembic heads` imports every
+The libraries' bytecode is warm for everything. `alembic heads` imports every
 revision file, so it is measured twice: without bytecode caches beside the revisions (a fresh checkout, as in
 CI) and with them (a developer's second run). `check` neither reads nor writes such caches.
 """
@@ -28,6 +28,7 @@ from common import (
     skyvern,
     spread,
     table,
+    warm_libraries,
     workspace,
     write_history,
     write_project,
@@ -100,6 +101,7 @@ def main() -> None:
     parser.add_argument("--no-network", action="store_true", help="leave the real history out")
     options = parser.parse_args()
 
+    warm_libraries()
     rows = []
     with workspace() as folder:
         for size in (int(text) for text in options.sizes.split(",") if text):

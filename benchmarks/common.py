@@ -203,6 +203,12 @@ def environment(*, write_bytecode: bool) -> dict[str, str]:
     return result
 
 
+def warm_libraries() -> None:
+    """Compile what is installed, as pip does: some installers do not, and some machines forbid it later."""
+    places = [path for path in sys.path if path.endswith("site-packages")] + [str(ROOT / "converger")]
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *places], check=False, capture_output=True)
+
+
 def clear_bytecode(folder: Path) -> None:
     """Remove every __pycache__ below `folder`."""
     for cache in folder.rglob("__pycache__"):

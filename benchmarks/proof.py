@@ -30,6 +30,7 @@ from common import (
     skyvern,
     spread,
     table,
+    warm_libraries,
     workspace,
     write_history,
     write_project,
@@ -123,7 +124,7 @@ def measure(name: str, build: Callable[[Path], None], folder: Path, server: Serv
     apart, merged = folder / "apart", folder / "merged"
     build(apart)
     shutil.copytree(apart, merged)
-    prove(merged, server)  # writes the merge revision, and warms what there is to warm
+    prove(merged, server)  # writes the merge revision
     upgrade(merged, server)
     proofs, upgrades = [], []
     for _ in range(runs):
@@ -156,6 +157,7 @@ def main() -> None:
             ("skyvern 1.0.56, two heads on top", skyvern_with_two_heads),
             ("skyvern 1.0.56, cut open at its merge", skyvern_cut_open),
         ]
+    warm_libraries()
     server = Server()
     try:
         with workspace() as folder:
