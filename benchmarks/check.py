@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import statistics
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def main() -> None:
     parser.add_argument("--no-network", action="store_true", help="leave the real history out")
     options = parser.parse_args()
 
-    warm_libraries()
+    warm_libraries(Path(sys.executable))
     rows = []
     with workspace() as folder:
         for size in (int(text) for text in options.sizes.split(",") if text):

@@ -203,10 +203,16 @@ def environment(*, write_bytecode: bool) -> dict[str, str]:
     return result
 
 
-def warm_libraries() -> None:
-    """Compile what is installed, as pip does: some installers do not, and some machines forbid it later."""
-    places = [path for path in sys.path if path.endswith("site-packages")] + [str(ROOT / "converger")]
-    subprocess.run([sys.executable, "-m", "compileall", "-q", *places], check=False, capture_output=True)
+def warm_libraries(python: Path) -> None:
+    """Compile what is installed for `python`, and what is ours, as pip does when it installs.
+
+    Some installers do not, and some machines forbid it at run time.
+    """
+    show = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    place = subprocess.check_output([str(python), "-c", show], text=True).strip()
+    compile_all = [str(python), "-m", "compileall", "-q", place]
+    subprocess.run(compile_all, check=False, capture_output=True)
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(ROOT / "converger")], check=True)
 
 
 def clear_bytecode(folder: Path) -> None:

@@ -1,18 +1,20 @@
 """The proof of two heads against one plain `alembic upgrade head` from empty, on the same server.
 
-    python benchmarks/proof.py [--runs N] [--no-network]
+    python benchmarks/proof.py [--runs N] [--no-network | --all]
 
 Whole processes, alternating in one run. "upgrade" runs plain Alembic on the same revisions with the merge
 revision in place, into a new empty database; "proof" is `alembic-converger converge --dry-run` with
 `--database-url` naming the same server, so that starting a server is in neither figure. Histories: generated
 lines of 50 and 300 revisions with two heads of one revision each, skyvern 1.0.56 with two heads of one
-revision each on top, and skyvern cut open at its real merge.
+revision each on top, and skyvern cut open at its real merge. `--all` adds langflow-base 1.13.0 cut open at a
+real merge of two heads with one revision each, through its own env.py, which imports the application.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import statistics
 import sys
@@ -40,32 +42,38 @@ from common import (
 PLACEHOLDER = "postgresql+psycopg://nobody@nowhere.invalid/nothing"
 
 
-def generated(size: int) -> Callable[[Path], None]:
-    def build(folder: Path) -> None:
+Build = Callable[[Path], Path]
+"""Makes a project in a new folder; returns the interpreter that runs it."""
+
+
+def generated(size: int) -> Build:
+    def build(folder: Path) -> Path:
         versions = write_project(folder, PLACEHOLDER)
         two_heads(versions, write_history(versions, size))
+        return Path(sys.executable)
 
     return build
 
 
-def skyvern_with_two_heads(folder: Path) -> None:
+def skyvern_with_two_heads(folder: Path) -> Path:
     source, template = skyvern()
     versions = write_project(folder, PLACEHOLDER)
     shutil.copytree(source, versions, dirs_exist_ok=True)
     shutil.copy(template, folder / "alembic")
-    env = environment(write_bytecode=False)
-    heads = json.loads(
-        expect(run([str(BIN / "alembic-converger"), "check", "--format", "json"], folder, env), 0).output
-    )["heads"]
-    two_heads(versions, heads[0])
+    check = [str(BIN / "alembic-converger"), "check", "--format", "json"]
+    (head,) = json.loads(expect(run(check, folder, environment(write_bytecode=False)), 0).output)["heads"]
+    two_heads(versions, head)
+    return Path(sys.executable)
 
 
-def skyvern_cut_open(folder: Path) -> None:
-    sys.path.insert(0, str(ROOT / "tests"))
-    from histories.projects import Recipe, cut_open
+def cut_open_at(package: str, merge: str, *requirements: str, own_env: bool) -> Build:
+    def build(folder: Path) -> Path:
+        sys.path.insert(0, str(ROOT / "tests"))
+        from histories.projects import Recipe, cut_open
 
-    cut_open(Recipe("skyvern", "2c34dee3304e", own_env=False), folder)
-    write_ini(folder, PLACEHOLDER)
+        return cut_open(Recipe(package, merge, requirements, own_env=own_env), folder).python
+
+    return build
 
 
 def two_heads(versions: Path, parent: str) -> None:
@@ -73,10 +81,10 @@ def two_heads(versions: Path, parent: str) -> None:
         write_revision(versions, number, parent)
 
 
-def write_ini(folder: Path, url: str) -> None:
-    from common import INI
-
-    (folder / "alembic.ini").write_text(INI.format(url=url))
+def set_url(folder: Path, url: str) -> None:
+    ini = folder / "alembic.ini"
+    text = re.sub(r"(?m)^sqlalchemy\.url\s*=.*$", lambda _: f"sqlalchemy.url = {url}", ini.read_text())
+    ini.write_text(text)
 
 
 class Server:
@@ -108,34 +116,36 @@ class Server:
         self._embedded.stop()
 
 
-def prove(folder: Path, server: Server, *extra: str) -> Run:
-    command = [str(BIN / "alembic-converger"), "converge", "--format", "json", "--python", sys.executable]
+def prove(folder: Path, python: Path, server: Server, *extra: str) -> Run:
+    command = [str(BIN / "alembic-converger"), "converge", "--format", "json", "--python", str(python)]
     command += ["--database-url", server.url(), *extra]
     return expect(run(command, folder, environment(write_bytecode=False)), 0)
 
 
-def upgrade(folder: Path, server: Server) -> Run:
-    write_ini(folder, server.new_database())
-    command = [str(BIN / "alembic"), "upgrade", "head"]
+def upgrade(folder: Path, python: Path, server: Server) -> Run:
+    set_url(folder, server.new_database())
+    command = [str(python.with_name("alembic")), "upgrade", "head"]
     return expect(run(command, folder, environment(write_bytecode=False)), 0)
 
 
-def measure(name: str, build: Callable[[Path], None], folder: Path, server: Server, runs: int) -> list[str]:
+def measure(name: str, build: Build, folder: Path, server: Server, runs: int) -> list[str]:
     apart, merged = folder / "apart", folder / "merged"
-    build(apart)
+    python = build(apart)
+    warm_libraries(python)
     shutil.copytree(apart, merged)
-    prove(merged, server)  # writes the merge revision
-    upgrade(merged, server)
+    prove(merged, python, server)  # writes the merge revision
+    upgrade(merged, python, server)
     proofs, upgrades = [], []
     for _ in range(runs):
-        upgrades.append(upgrade(merged, server).seconds)
-        proofs.append(prove(apart, server, "--dry-run").seconds)
+        upgrades.append(upgrade(merged, python, server).seconds)
+        proofs.append(prove(apart, python, server, "--dry-run").seconds)
     ratios = [ours / theirs for ours, theirs in zip(proofs, upgrades, strict=True)]
     return [
         name,
-        str(len(list((apart / "alembic" / "versions").glob("*.py")))),
+        str(len(list(apart.glob("*/versions/*.py")))),
         f"{statistics.median(upgrades):.2f} s",
         f"{statistics.median(proofs):.2f} s",
+        f"+{statistics.median(p - u for p, u in zip(proofs, upgrades, strict=True)):.2f} s",
         spread(ratios, "x"),
     ]
 
@@ -146,18 +156,22 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=5, help="measured rounds for each history (default 5)")
     parser.add_argument("--no-network", action="store_true", help="leave the real history out")
+    parser.add_argument("--all", action="store_true", help="also langflow, which installs 1.3 GB of packages")
     options = parser.parse_args()
 
-    cases: list[tuple[str, Callable[[Path], None]]] = [
+    cases: list[tuple[str, Build]] = [
         ("generated", generated(50)),
         ("generated", generated(300)),
     ]
     if not options.no_network:
         cases += [
             ("skyvern 1.0.56, two heads on top", skyvern_with_two_heads),
-            ("skyvern 1.0.56, cut open at its merge", skyvern_cut_open),
+            ("skyvern 1.0.56, cut open", cut_open_at("skyvern", "2c34dee3304e", own_env=False)),
         ]
-    warm_libraries()
+    if options.all:
+        langflow = ("langflow-base==1.13.0", "psycopg[binary]")
+        build = cut_open_at("langflow-base", "b6e2d4f8a901", *langflow, own_env=True)
+        cases.append(("langflow-base 1.13.0, cut open", build))
     server = Server()
     try:
         with workspace() as folder:
@@ -172,7 +186,7 @@ def main() -> None:
         f"{options.runs} rounds; ratios are proof/upgrade of the same round: median (min-max); "
         "no bytecode caches beside the revisions on either side\n"
     )
-    print(table(["history", "revisions", "upgrade head", "proof", "ratio"], rows))
+    print(table(["history", "revisions", "upgrade head", "proof", "difference", "ratio"], rows))
 
 
 if __name__ == "__main__":
