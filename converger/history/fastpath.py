@@ -230,12 +230,13 @@ def _harmless(text: str, end: int) -> bool:
         return False  # Python folds letters in names: ｒevision is revision
     rest = text[end:]
     # Plain words, one by one, are found far faster than an alternative of them: which then takes a close look.
-    # "als" is in globals, locals and f_globals; a `global` statement names what it is about.
+    # (f_locals has locals in it; a `global` statement names what it is about.)
     if (
         "revision" in rest
         or "branch_labels" in rest
         or "depends_on" in rest
-        or "als" in rest
+        or "globals" in rest
+        or "locals" in rest
         or "exec" in rest
         or "eval" in rest
         or "vars" in rest
