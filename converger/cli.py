@@ -192,6 +192,16 @@ def _pairs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
     return pairs
 
 
+def _start(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    # An empty one would quietly mean "all heads". No revision id and no name in git starts with a hyphen.
+    if value is not None and (not value.strip() or value.startswith("-")):
+        raise click.BadParameter(
+            f"{value!r} is no revision, commit, branch or tag. If it came from a command in $(…),"
+            " that command printed nothing."
+        )
+    return value
+
+
 def _seconds(_ctx: click.Context, _param: click.Parameter, value: float | None) -> float | None:
     if value is not None and not (math.isfinite(value) and value > 0):
         raise click.BadParameter("expected a number of seconds above 0")
@@ -208,6 +218,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: float | None) 
 @click.option(
     "--from-revision",
     metavar="X",
+    callback=_start,
     help="Merge only heads that descend from X: a revision, a unique prefix of one, or a git commit, branch"
     " or tag (then the heads at that commit). Default: the lowest common ancestor.",
 )

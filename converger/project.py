@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from converger.history.trees import Tree
 
 
+_SECTIONS_NAMED = 5
+"""Sections of an ini file that a message names."""
+
+
 @dataclass(frozen=True)
 class Project:
     """What the configuration says, with every path absolute.
@@ -107,11 +111,18 @@ def _files(tree: Tree, config: Path | None, cwd: Path) -> tuple[Path | None, Pat
                 f"No Alembic configuration in {cwd}: there is neither alembic.ini, nor a pyproject.toml with "
                 "[tool.alembic], nor migrations/alembic.ini.",
                 code="no-configuration",
-                hint="pass --alembic-config PATH",
+                hint=_other_configurations(tree, cwd),
             )
         return ini, toml
     given = Path(os.path.abspath(cwd / config))
-    if tree.kind(str(given)) != "file":
+    kind = tree.kind(str(given))
+    if kind == "folder":
+        raise ConfigurationError(
+            f"The configuration {given} is a folder.",
+            code="no-configuration",
+            hint="name the file in it: alembic.ini or pyproject.toml",
+        )
+    if kind != "file":
         raise ConfigurationError(
             f"There is no configuration file {given}.", code="no-configuration", hint="check --alembic-config"
         )
@@ -119,6 +130,18 @@ def _files(tree: Tree, config: Path | None, cwd: Path) -> tuple[Path | None, Pat
         return _if_file(tree, given.parent / "alembic.ini"), given
     toml = _if_alembic_toml(tree, cwd / "pyproject.toml")
     return given, toml or _if_alembic_toml(tree, given.parent / "pyproject.toml")
+
+
+def _other_configurations(tree: Tree, cwd: Path) -> str:
+    """What to do where there is no configuration: mostly the command was run in another folder of a repository."""
+    import shlex
+
+    from converger.nearby import configurations_near
+
+    found = [f"-c {shlex.quote(path)}" for path in configurations_near(tree, str(cwd))]
+    if not found:
+        return "run it in the project's folder, or pass --alembic-config PATH"
+    return "pass " + (f"{', '.join(found[:-1])} or {found[-1]}" if len(found) > 1 else found[0])
 
 
 def _if_file(tree: Tree, path: Path) -> Path | None:
@@ -143,8 +166,17 @@ def _flask_migrate(tree: Tree, ini: Path | None, settings: Settings) -> tuple[st
     raise ConfigurationError(
         f"No script_location in {settings.described()}.",
         code="no-script-location",
-        hint="pass the right file with --alembic-config PATH, or the right section with --name SECTION",
+        hint=_other_sections(settings),
     )
+
+
+def _other_sections(settings: Settings) -> str:
+    names = settings.sections_with("script_location")[:_SECTIONS_NAMED]
+    if not names:
+        return "pass the right file with --alembic-config PATH, or the right section with --name SECTION"
+    import shlex
+
+    return f"pass the section: {' or '.join(f'--name {shlex.quote(name)}' for name in names)}"
 
 
 def _script_location(

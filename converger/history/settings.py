@@ -24,6 +24,7 @@ _SEPARATORS = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": "
 _SPACE_COMMA = re.compile(r", *|(?: +)")
 _SPACE_COMMA_COLON = re.compile(r", *|(?: +)|\:")
 _INLINE_COMMENT = re.compile(r"[ \t]+[#;].*$", re.MULTILINE)
+_MEND = "mend it, or pass another file with --alembic-config PATH"
 _TRUE = frozenset({"true", "yes", "on", "y", "t", "1"})
 
 
@@ -42,7 +43,7 @@ def read_settings(tree: Tree, ini: Path | None, toml: Path | None, section: str)
         except configparser.Error as error:
             message = " ".join(str(error).split())
             raise ConfigurationError(
-                f"{ini} is no valid ini file: {message}", code="bad-configuration"
+                f"{ini} is no valid ini file: {message}", code="bad-configuration", hint=_MEND
             ) from error
     table = _toml_table(tree, toml) if toml is not None else {}
     return Settings(parser, table, ini, toml, section)
@@ -69,6 +70,12 @@ class Settings:
     def has_section(self) -> bool:
         """Whether the ini file has the section that was asked for."""
         return self._parser.has_section(self._section)
+
+    def sections_with(self, name: str) -> list[str]:
+        """The sections of the ini file that have this option, in the file's order."""
+        if name in self._parser.defaults():  # every section has it, those for logging too
+            return []
+        return [section for section in self._parser.sections() if self._parser.has_option(section, name)]
 
     def described(self) -> str:
         """The files and sections that were asked, for messages."""
@@ -213,7 +220,9 @@ class Settings:
             raise self._bad(name, f"it cannot be interpolated: {error}") from error
 
     def _bad(self, name: str, reason: str) -> ConfigurationError:
-        return ConfigurationError(f"{name} in {self.described()}: {reason}", code="bad-configuration")
+        return ConfigurationError(
+            f"{name} in {self.described()}: {reason}", code="bad-configuration", hint=_MEND
+        )
 
 
 def _filled(value: Any, here: Mapping[str, str]) -> Any:
@@ -238,11 +247,13 @@ def _toml_table(tree: Tree, path: Path) -> Mapping[str, Any]:
         tool = tomllib.loads(data.decode()).get("tool", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"{path} is no valid TOML file: {error}", code="bad-configuration"
+            f"{path} is no valid TOML file: {error}", code="bad-configuration", hint=_MEND
         ) from error
     table = tool.get("alembic", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
-        raise ConfigurationError(f"[tool.alembic] of {path} is no table.", code="bad-configuration")
+        raise ConfigurationError(
+            f"[tool.alembic] of {path} is no table.", code="bad-configuration", hint=_MEND
+        )
     return table
 
 
@@ -251,7 +262,9 @@ def _bytes(tree: Tree, path: Path) -> bytes:
         return tree.read(str(path))
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ConfigurationError(f"{path} cannot be read: {reason}", code="bad-configuration") from error
+        raise ConfigurationError(
+            f"{path} cannot be read: {reason}", code="bad-configuration", hint=_MEND
+        ) from error
 
 
 def _text(data: bytes) -> str:

@@ -123,8 +123,14 @@ def _converged(outcome: Outcome) -> str:
         return "No revisions yet: nothing to merge"
     if len(graph.heads) == 1:
         return f"One head: {head_text(graph.heads[0], graph)}. Nothing to merge"
-    lines = len(outcome.lines)
-    return f"Nothing to merge: one head in each of {lines} lines of history kept apart on purpose"
+    selected = [head for line in outcome.lines for head in line.heads]
+    begin = "Nothing to merge: one head"
+    if len(selected) < len(graph.heads):  # which ones are not, a note says
+        begin = "Nothing to merge among the heads that --from-revision selects"
+        if len(selected) == 1:
+            return f"{begin}: {head_text(selected[0], graph)}"
+        begin += ": one"
+    return f"{begin} in each of {len(outcome.lines)} lines of history kept apart on purpose"
 
 
 def _lines(lines: Sequence[LinePlan], graph: Graph) -> list[str]:

@@ -92,10 +92,12 @@ def _heads(graph: Graph, apart: Sequence[LinePlan], look: Look) -> list[str]:
     if rest and not apart:
         out += ["", *_head_list(rest, graph, look)]
     elif rest:
-        count = "1 other line has" if len(rest) == 1 else f"{len(rest)} other lines have"
+        count = (
+            "1 other line has one head" if len(rest) == 1 else f"{len(rest)} other lines have one head each"
+        )
         out += [
             "",
-            look.paint("dim", f"  {count} one head each: {', '.join(one_line(h, _ID) for h in rest)}"),
+            look.paint("dim", f"  {count}: {', '.join(one_line(h, _ID) for h in rest)}"),
         ]
     return out
 

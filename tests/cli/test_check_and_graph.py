@@ -91,6 +91,15 @@ def test_lines_of_history_that_are_kept_apart_on_purpose(project: AlembicProject
     assert result.exit_code == 1
     assert "2 heads in the line of history expand" in result.stdout.splitlines()[0]
     assert "exp00003" in result.stdout and "exp00004" in result.stdout
+    assert "  2 other lines have one head each: con00001, exp00002" in result.stdout
+
+
+def test_one_other_line_has_one_head(project: AlembicProject) -> None:
+    heads(project, 2)
+    project.revision("con00001", "base0001", labels="contract")
+    result = invoke("check")
+    assert result.exit_code == 1
+    assert "  1 other line has one head: con00001" in result.stdout
 
 
 def test_a_computed_label_keeps_lines_apart_too(project: AlembicProject) -> None:
@@ -215,6 +224,9 @@ def test_a_missing_configuration_is_exit_2_without_a_traceback(
         ["converge", "--env", "NO_VALUE"],
         ["converge", "--env", "=value"],
         ["converge", "--env", "A B=value"],
+        # $(git describe …) that printed nothing: quoted, and not quoted.
+        ["converge", "--from-revision", ""],
+        ["converge", "--from-revision", "--dry-run"],
         [],
     ],
 )

@@ -308,9 +308,64 @@ def test_what_cannot_be_used_is_said(root: Path, files: dict[str, str], said: st
     assert str(root) in raised.value.message  # where was looked
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"alembic.ini": "[alembic]\nscript_location = a\npath_separator = x\nversion_locations = y\n"},
+        {"alembic.ini": "no ini file"},
+        {"pyproject.toml": "[tool.alembic\n"},
+        {"pyproject.toml": "[tool]\nalembic = 1\n"},
+        {"alembic.ini": "[alembic]\nscript_location = nowhere\n"},
+        {},
+    ],
+)
+def test_what_to_do_is_said_too(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).write_text(text)
+    with pytest.raises(ConfigurationError) as raised:
+        _load(root)
+    assert raised.value.hint
+
+
 def test_a_missing_given_file(root: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nope\.ini"):
         _load(root, config="nope.ini")
+
+
+def test_a_folder_is_no_configuration_file(root: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is a folder") as raised:
+        _load(root, config="a")
+    assert raised.value.hint is not None and "alembic.ini" in raised.value.hint
+
+
+def test_the_sections_that_there_are_are_named(root: Path) -> None:
+    (root / "alembic.ini").write_text(
+        "[DEFAULT]\nprepend_sys_path = .\n[one]\nscript_location = a\n[loggers]\nkeys = root\n"
+        "[two]\nscript_location = %(here)s/d/e\n"
+    )
+    for section in ("alembic", "three"):
+        with pytest.raises(ConfigurationError, match=rf"\[{section}\]") as raised:
+            _load(root, section=section)
+        assert raised.value.hint is not None
+        assert "--name one" in raised.value.hint and "--name two" in raised.value.hint
+        assert "loggers" not in raised.value.hint
+
+
+def test_configurations_elsewhere_in_the_repository_are_named(root: Path) -> None:
+    """A monorepo: run at its root, or in a folder of the project that is not its first."""
+    for name in ("a/alembic.ini", "package/migrations/alembic.ini", "d/.venv/lib/alembic.ini"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("[alembic]\nscript_location = %(here)s\n")
+    (root / "d" / "pyproject.toml").write_text("[tool.alembic]\nscript_location = 'e'\n")
+    (root / "b c" / "pyproject.toml").write_text("[project]\nname = 'b'\n")
+    with pytest.raises(ConfigurationError, match="No Alembic configuration") as raised:
+        _load(root)
+    assert raised.value.hint == (
+        "pass -c a/alembic.ini, -c d/pyproject.toml or -c package/migrations/alembic.ini"
+    )
+    with pytest.raises(ConfigurationError, match="No Alembic configuration") as raised:
+        _load(root, cwd=root / "a" / "versions")
+    assert raised.value.hint == "pass -c ../alembic.ini"
 
 
 def test_the_same_configuration_from_a_commit(root: Path) -> None:

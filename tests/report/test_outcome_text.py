@@ -66,6 +66,28 @@ def test_converged() -> None:
     assert shown[2:] == ["  - x: h1", "  - y: h2"]
 
 
+def test_converged_but_for_the_heads_that_were_left_out() -> None:
+    """`--from-revision h1`: nobody keeps h2 apart on purpose, and one is no "each of 1 lines"."""
+    line = LinePlan((), "h1", ("h1",), ("h1",), ())
+    left_out = Note("heads-left-out", "left as they are: h2")
+    shown = text(Outcome("converged", graph=HEADS, lines=(line,), notes=(left_out,))).splitlines()
+    assert shown[0] == "Nothing to merge among the heads that --from-revision selects: h1"
+    assert "on purpose" not in "\n".join(shown)
+    assert any("left as they are: h2" in line for line in shown)
+
+
+def test_converged_in_each_line_but_for_the_heads_that_were_left_out() -> None:
+    graph = Graph(History({r: Revision(r, ()) for r in ("h1", "h2", "h3")}))
+    lines = tuple(
+        LinePlan((label,), head, (head,), (head,), ()) for label, head in (("x", "h1"), ("y", "h2"))
+    )
+    first = text(Outcome("converged", graph=graph, lines=lines)).splitlines()[0]
+    assert first == (
+        "Nothing to merge among the heads that --from-revision selects: one in each of 2 lines of history"
+        " kept apart on purpose"
+    )
+
+
 def test_the_table_of_paths_is_aligned() -> None:
     paths = (
         PathResult((), ("base", "h1", "h2", "m12"), "ok", 12.5),
