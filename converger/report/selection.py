@@ -157,9 +157,8 @@ def _interesting(graph: Graph, lines: Sequence[LinePlan], order: Sequence[str]) 
         else:
             for head in heads:
                 shown |= _recent(graph.ancestors((head,)), order)
-    if not graph.heads:
-        # Nothing but cycles: there is no head to start from.
-        shown.update(order)
+    # Cycles above which there is no head.
+    shown |= set(order) - graph.ancestors(graph.heads)
     return frozenset(graph.descendants(shown)) if shown else frozenset()
 
 

@@ -124,7 +124,7 @@ def _since(line: LinePlan, graph: Graph, look: Look) -> list[str]:
         return []
     common = graph.ancestors(line.base_state)
     counts = [len(graph.ancestors((head,)) - common) for head in line.heads[:MOST_HEADS]]
-    own = ", ".join(str(n) for n in counts)
+    own = ", ".join([*map(str, counts), *([look.glyphs.ellipsis] if len(line.heads) > MOST_HEADS else [])])
     names = " and ".join(head_text(r, graph) for r in line.base_state)
     ancestor = "common ancestor" if len(line.base_state) == 1 else "common ancestors"
     return [look.paint("dim", f"    since the {ancestor} {names}; revisions on each branch: {own}")]

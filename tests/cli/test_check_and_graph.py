@@ -94,6 +94,15 @@ def test_lines_of_history_that_are_kept_apart_on_purpose(project: AlembicProject
     assert "  2 other lines have one head each: con00001, exp00002" in result.stdout
 
 
+def test_very_many_heads_are_counted_not_listed(project: AlembicProject) -> None:
+    heads(project, 53)
+    lines = invoke("check").stdout.splitlines()
+    assert lines[0].startswith("53 heads")
+    assert "  … and 3 more heads" in lines
+    (since,) = [line for line in lines if "since the common ancestor" in line]
+    assert since.endswith("revisions on each branch: " + "1, " * 50 + "…")
+
+
 def test_one_other_line_has_one_head(project: AlembicProject) -> None:
     heads(project, 2)
     project.revision("con00001", "base0001", labels="contract")

@@ -128,6 +128,16 @@ def test_marks_and_notes() -> None:
     assert "y (head, base, label (computed))" in text
 
 
+def test_a_cycle_beside_a_sound_history_is_not_left_out() -> None:
+    """No head descends from it, and it is what the reader looks for: `check` says that it is there."""
+    history = graph("base\nh1 < base\nc1 < c2\nc2 < c1\nd < c1")
+    assert "c1" in history.revisions and history.heads == ("d", "h1")
+    for looked_at in (history, graph("base\nh1 < base\nc1 < c2\nc2 < c1")):
+        view = select(looked_at)
+        assert {n.revision.id for n in view.nodes if n.revision} == set(looked_at.revisions)
+        assert view.hidden == 0
+
+
 def test_a_cycle_is_drawn_once_around_and_said() -> None:
     text = drawn(graph("a < c\nb < a\nc < b\nd < c"))
     assert "d (head)" in text
