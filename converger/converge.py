@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ def converge(options: Options, progress: Progress) -> Outcome:
     Raises ConfigurationError (exit 2) only; a refusal and "could not look" are outcomes.
     """
     project, graph, problems = read_working_tree(options)
+    contents = _contents(project, graph)
     found = Outcome("unevaluated", project=project, graph=graph, problems=problems)
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
@@ -35,7 +38,7 @@ def converge(options: Options, progress: Progress) -> Outcome:
         found = replace(found, lines=lines, notes=_left_out(options, graph, lines))
         if not any(line.merges for line in lines):
             return replace(found, status="converged")
-        return _converge_lines(options, progress, found, project, graph, lines)
+        return _converge_lines(options, progress, found, project, graph, lines, contents)
     except Refused as refusal:
         return replace(found, status="refused", reason=refusal)
     except CouldNotEvaluate as error:
@@ -49,6 +52,7 @@ def _converge_lines(
     project: Project,
     graph: Graph,
     lines: tuple[LinePlan, ...],
+    contents: Mapping[str, bytes],
 ) -> Outcome:
     from converger.write import write_merges
 
@@ -60,7 +64,7 @@ def _converge_lines(
             return found
     if options.dry_run:
         return replace(found, status="would-merge")
-    _check_unchanged(options, graph)
+    _check_unchanged(options, graph, contents)
     write_merges(found.files)
     return replace(found, status="merged")
 
@@ -126,10 +130,26 @@ def _skipped() -> Proof:
     return Proof(verdict="skipped", dialect="", server_version="", seconds=0.0)
 
 
-def _check_unchanged(options: Options, graph: Graph) -> None:
+def _contents(project: Project, graph: Graph) -> Mapping[str, bytes]:
+    """A digest of env.py and of every revision file; what is proven is proven of these bytes."""
+    digests = {}
+    for path in (
+        os.path.join(project.script_location, "env.py"),
+        *(os.path.join(project.root, revision.path) for revision in graph.revisions.values()),
+    ):
+        try:
+            with open(path, "rb") as file:
+                digests[path] = hashlib.sha256(file.read()).digest()
+        except OSError:
+            digests[path] = b""
+    return digests
+
+
+def _check_unchanged(options: Options, graph: Graph, contents: Mapping[str, bytes]) -> None:
     """Raise CouldNotEvaluate when somebody changed the history while it was being proven."""
-    _project, now, _problems = read_working_tree(options)
-    if dict(now.revisions) != dict(graph.revisions):
+    project, now, problems = read_working_tree(options)
+    broken = any(problem.severity == "error" for problem in problems)
+    if broken or dict(now.revisions) != dict(graph.revisions) or _contents(project, now) != contents:
         raise CouldNotEvaluate(
             "the revisions changed while the proof ran; nothing was written",
             code="history-changed",

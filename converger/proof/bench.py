@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from converger.errors import CouldNotEvaluate
 from converger.folders import run_folder
 from converger.mergefile import MergeFile, Note
 from converger.outcome import Options, Progress
@@ -41,13 +44,17 @@ class Bench:
         self.progress = progress
         self.python = project_python(project, options.python, options.environment)
         self.url_names = tuple(dict.fromkeys((*_URL_NAMES, *options.database_url_env)))
+        self.own_server = not options.database_url
         self._options = options
         self._staged: tuple[Path, ...] = ()
         self._stack = ExitStack()
+        self._lock = threading.Lock()
+        self._workers: list[Worker] = []
+        self._stopping = False
 
     def __enter__(self) -> Bench:
         self.began = time.monotonic()
-        with ExitStack() as stack:
+        with ExitStack() as stack, _needs_room():
             self._dialect = dialect_of(self._options.database_url, self.project.sqlalchemy_url)
             self.driver = driver_of(self._options.database_url, self.project.sqlalchemy_url)
             self._folder = stack.enter_context(run_folder())
@@ -62,7 +69,8 @@ class Bench:
 
     def prepare(self, files: Sequence[MergeFile]) -> None:
         """Show the worker the merges, which are not in the tree yet, and open the server."""
-        self._staged = tuple(self._stage(number, file) for number, file in enumerate(files))
+        with _needs_room():
+            self._staged = tuple(self._stage(number, file) for number, file in enumerate(files))
         self.worker.load(staged=self._staged, preload=True)
         self.server = open_server(
             database_url=self._options.database_url,
@@ -73,11 +81,26 @@ class Bench:
         self._wait_loaded()
 
     def faithful_worker(self) -> Worker:
-        """Another worker, loaded, that imports the project's code in exactly Alembic's order."""
+        """Another worker, loaded, that imports the project's code in exactly Alembic's order.
+
+        Raises CouldNotEvaluate.
+        """
         worker = self._start(self._stack)
         worker.load(staged=self._staged, preload=False)
-        worker.wait_loaded()
+        try:
+            worker.wait_loaded()
+        except LoadFailed as failed:
+            blindness = Blindness(self.project.root, self.python)
+            raise blindness.reason(failed.failure) or blindness.environment_failed(failed.failure) from None
         return worker
+
+    def stop_workers(self) -> None:
+        """End all workers, also those that other threads are starting: nothing more is to be run."""
+        with self._lock:
+            self._stopping = True
+            workers = list(self._workers)
+        for worker in workers:
+            worker.close()
 
     def environment_note(self) -> Note:
         """The versions that the project's interpreter has."""
@@ -100,6 +123,11 @@ class Bench:
             timeout=options.timeout,
         )
         stack.callback(worker.close)
+        with self._lock:
+            self._workers.append(worker)
+            stopping = self._stopping
+        if stopping:
+            worker.close()
         return worker
 
     def _stage(self, number: int, file: MergeFile) -> Path:
@@ -118,8 +146,17 @@ class Bench:
             pass  # a revision may need what env.py sets up; only a worker that loads nothing early can tell
         self.worker.close()
         self.preloaded = False
-        try:
-            self.worker = self.faithful_worker()
-        except LoadFailed as failed:
-            blindness = Blindness(self.project.root, self.python)
-            raise blindness.reason(failed.failure) or blindness.environment_failed(failed.failure) from None
+        self.worker = self.faithful_worker()
+
+
+@contextlib.contextmanager
+def _needs_room() -> Iterator[None]:
+    """Raise CouldNotEvaluate where the system gives no room for our own files."""
+    try:
+        yield
+    except OSError as error:
+        raise CouldNotEvaluate(
+            f"no folder for temporary files can be used: {error.strerror or error}",
+            code="no-scratch-folder",
+            hint="set TMPDIR to a folder that can be written to and has room",
+        ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from converger.errors import CouldNotEvaluate
@@ -10,6 +11,15 @@ from converger.proof.process import Failure
 
 _SERVERS_TROUBLE = ("08", "53", "57P", "58")
 """SQLSTATE classes: connection, insufficient resources, shutdown, system error (PostgreSQL, appendix A)."""
+
+_EXTENSION = re.compile(r"\bCREATE\s+EXTENSION\b", re.IGNORECASE)
+_EXTENSION_LACKS = frozenset({"0A000", "58P01", "55000", "XX000"})
+"""Not available, no control file, not preloaded; 42710, on the other hand, is a second CREATE of the same."""
+_SERVER_WIDE = re.compile(
+    r"\b(CREATE|ALTER|DROP)\s+(ROLE|USER(?!\s+MAPPING)|GROUP|TABLESPACE)\b", re.IGNORECASE
+)
+_SERVER_WIDE_CLASHES = frozenset({"42710", "42704", "2BP01"})
+"""Exists already, does not exist, is in use: also where another path of this proof made or dropped it."""
 
 
 class Blindness:
@@ -20,8 +30,12 @@ class Blindness:
         self._root = root
         self._python = python
 
-    def reason(self, failure: Failure) -> CouldNotEvaluate | None:
-        """The error for a failure that says nothing about the branches; None for one that does."""
+    def reason(self, failure: Failure, *, alone: bool = True) -> CouldNotEvaluate | None:
+        """The error for a failure that says nothing about the branches; None for one that does.
+
+        `alone`: it happened without another branch. A privilege that is missing only after the other
+        branch ran is a conflict, not the server's lack.
+        """
         place = self.where(failure)
         if failure.foreign:
             return CouldNotEvaluate(
@@ -52,6 +66,16 @@ class Blindness:
                 if failure.killed == 9
                 else None,
             )
+        if failure.type == "RunsTwice":
+            return CouldNotEvaluate(
+                f"{place}{failure.message}",
+                code="env-failed",
+                hint="let env.py upgrade one of them when the proof runs; --env NAME=VALUE sets a variable by"
+                " which it can choose",
+            )
+        lacking = self._server_lacks(failure, place, alone)
+        if lacking is not None:
+            return lacking
         if failure.sqlstate and failure.sqlstate.startswith(_SERVERS_TROUBLE):
             return CouldNotEvaluate(
                 f"{place}{failure.message.strip()}",
@@ -59,8 +83,37 @@ class Blindness:
                 hint="this is the server's trouble (room, memory, connections, a shutdown), not the migration's:"
                 " mend that and run again",
             )
-        if failure.revision is None and not failure.configured:
+        if failure.revision is None and not failure.began:
             return self.environment_failed(failure)
+        return None
+
+    @staticmethod
+    def _server_lacks(failure: Failure, place: str, alone: bool) -> CouldNotEvaluate | None:
+        """The error for what another server would allow, or for what the whole server shares."""
+        statement = failure.statement or ""
+        text = f"{place}{failure.message.strip()}"
+        if failure.sqlstate == "42501" and alone:
+            return CouldNotEvaluate(
+                text,
+                code="missing-privilege",
+                hint="the role that runs the migrations may not do that on this server: name one that may in"
+                " --database-url, or leave the option out for a server of our own",
+            )
+        if failure.sqlstate in _EXTENSION_LACKS and _EXTENSION.search(statement):
+            return CouldNotEvaluate(
+                text,
+                code="server-refused",
+                hint="this server does not have the extension: name one that has it with --database-url",
+            )
+        if failure.type == "ServerWide" or (
+            failure.sqlstate in _SERVER_WIDE_CLASHES and _SERVER_WIDE.search(statement)
+        ):
+            return CouldNotEvaluate(
+                f"{text} (roles, tablespaces and databases belong to the whole server, which all upgrade"
+                " paths share: what one path leaves there decides how the next one goes)",
+                code="server-refused",
+                hint="keep such statements out of the branches, or merge with --skip-validation",
+            )
         return None
 
     def environment_failed(self, failure: Failure) -> CouldNotEvaluate:

@@ -118,9 +118,7 @@ class PathRunner:
         except BaseException:  # also Ctrl-C: a migration that runs must not be waited for
             self._stopped = True
             lanes.shutdown(wait=False, cancel_futures=True)
-            for worker in (self._preloaded, self._faithful):
-                if worker is not None:
-                    worker.close()
+            self._bench.stop_workers()
             raise
         finally:
             lanes.shutdown(wait=True)
@@ -136,6 +134,8 @@ class PathRunner:
                 raise CancelledError
             if self._faithful is None:
                 self._faithful = self._bench.faithful_worker()
+            if self._stopped:
+                raise CancelledError
         return work(self._faithful)
 
     def _reach_base(self, worker: Worker) -> tuple[Scratch, tuple[Leg, ...]]:
@@ -155,7 +155,7 @@ class PathRunner:
             state = self._graph.ancestors(self._line.base_state, dependencies=True)
             legs: list[Leg] = []
             for target in (*route.approach, *route.targets):
-                leg, state = self._upgrade(worker, scratch, state, target)
+                leg, state = self._upgrade(worker, scratch, state, target, alone=False)
                 legs.append(leg)
                 if leg.failure:
                     break
@@ -169,9 +169,12 @@ class PathRunner:
             self._server.drop(scratch)
 
     def _upgrade(
-        self, worker: Worker, scratch: Scratch, state: frozenset[str], target: str
+        self, worker: Worker, scratch: Scratch, state: frozenset[str], target: str, *, alone: bool = True
     ) -> tuple[Leg, frozenset[str]]:
-        """Upgrade to `target` and hold the database against what the graph expects of it."""
+        """Upgrade to `target` and hold the database against what the graph expects of it.
+
+        Unless it is `alone`, other upgrades share the server, and so what belongs to the server.
+        """
         url = self._server.url(scratch, self._bench.driver or worker.facts.get("driver"))
         upgrade = worker.upgrade(
             url=url,
@@ -182,6 +185,7 @@ class PathRunner:
             },
             target=target,
             environ=dict.fromkeys(self._bench.url_names, url),
+            shared=not (alone and self._bench.own_server),
         )
         if upgrade.failure:
             self._server.query(scratch, "SELECT 1")  # a lost server is no conflict: this raises then
@@ -231,9 +235,14 @@ def _failed(result: object) -> bool:
 
 def _disagreement(revision: str | None, rows: tuple[str, ...] | None, expected: tuple[str, ...]) -> Failure:
     found = "is missing" if rows is None else f"says {', '.join(rows) or 'nothing'}"
+    if revision is None:
+        cause = "env.py ran no migration on the database that it was given"
+    else:
+        cause = "a migration commits or rolls back behind Alembic's back"
     return Failure(
         "VersionTableDisagrees",
         f"Alembic reported success, but the version table {found} where {', '.join(expected) or 'nothing'}"
-        " was expected: a migration commits or rolls back behind Alembic's back",
+        f" was expected: {cause}",
         revision=revision,
+        began=revision is not None,
     )

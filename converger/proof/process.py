@@ -15,16 +15,20 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from converger.errors import CouldNotEvaluate
 from converger.project import Project
+from converger.proof.urls import parse_url, scrub
 
 _PACKET = 256 * 1024
 _END_TIMEOUT = 5.0  # seconds for it to end by itself; one that is busy loading has no children yet
+_EXIT_TIMEOUT = (
+    10.0  # seconds for an upgrade's process to be gone after its last word, or after it was killed
+)
 _START_TIMEOUT = 120.0  # seconds for importing Alembic and the revision files on a slow disk
 
 _KEPT = frozenset(
@@ -72,6 +76,7 @@ class Failure:
 
     `sqlstate` is the database's five-character code; `frames` are (path, line, function), innermost first;
     `missing_module` is set when something could not be imported, `module` then is its name where Python said it.
+    `began` is whether any revision had begun: before that, only env.py can be the cause.
     """
 
     type: str
@@ -83,7 +88,7 @@ class Failure:
     module: str | None = None
     foreign: str | None = None
     revision: str | None = None
-    configured: bool = False
+    began: bool = False
     timed_out: bool = False
     killed: int = 0
     output: str = ""
@@ -150,6 +155,7 @@ class Worker:
         self._control: queue.Queue[dict[str, Any]] = queue.Queue()
         self._numbers = count(1)
         self._lock = threading.Lock()
+        self._closing = threading.Lock()
         self._gone = False
         self.python = python
         self.facts: Mapping[str, Any] = {}
@@ -219,9 +225,14 @@ class Worker:
         mark: Mapping[str, str],
         target: str,
         environ: Mapping[str, str],
+        shared: bool = True,
         on_begin: Callable[[str], None] = lambda revision: None,
     ) -> Upgrade:
-        """Run `alembic upgrade TARGET` against the scratch database at `url`; never raises for its failing."""
+        """Run `alembic upgrade TARGET` against the scratch database at `url`; never raises for its failing.
+
+        `shared`: others use the server too, so a migration is stopped before it changes what belongs to the
+        whole server, such as a role.
+        """
         number = next(self._numbers)
         run = _Run()
         with self._lock:
@@ -238,38 +249,39 @@ class Worker:
                 "mark": dict(mark),
                 "target": target,
                 "environ": dict(environ),
+                "shared": shared,
                 "output": str(output),
             }
         )
         steps: list[Step] = []
         failure: Failure | None = None
+        foreign: str | None = None
         version_table, schema = "alembic_version", None
         current: str | None = None
         done = False
         while True:
             try:
-                event = run.events.get(timeout=self._timeout)
+                event = run.events.get(timeout=min(self._timeout, _EXIT_TIMEOUT) if done else self._timeout)
             except queue.Empty:
-                self._send({"cmd": "kill", "run": number})
-                failure = failure or Failure(
-                    "Timeout",
-                    f"nothing happened for {self._timeout:g} seconds",
-                    revision=current,
-                    timed_out=True,
-                    output=_tail(output),
-                )
-                try:
-                    run.events.get(timeout=10)
-                except queue.Empty:
-                    self.close()
+                if not done:
+                    failure = Failure(
+                        "Timeout",
+                        f"nothing happened for {self._timeout:g} seconds",
+                        revision=current,
+                        timed_out=True,
+                        output=_tail(output),
+                    )
+                self._end(number, run)
                 break
             name = event["event"]
             if name == "begin":
                 current = event["revision"]
                 on_begin(current)
             elif name == "step":
-                rows = None if event["rows"] is None else tuple(sorted(event["rows"]))
+                rows = None if event["rows"] is None else tuple(sorted(str(row) for row in event["rows"]))
                 steps.append(Step(event["revision"], rows, event["seconds"]))
+            elif name == "foreign":
+                foreign = event["message"]
             elif name in ("done", "failed"):
                 done = True
                 version_table = event["version_table"] or version_table
@@ -277,23 +289,44 @@ class Worker:
                 if name == "failed":
                     failure = self._failure(event, output=_tail(output))
             else:  # exited, gone
-                if not done and failure is None:
+                if not done:
                     failure = self._failure(event, output=_tail(output), revision=current)
                 break
+        if foreign is not None:  # whoever it was, and whatever became of it
+            failure = replace(
+                failure or Failure("ForeignConnection", foreign, revision=current), foreign=foreign
+            )
+        if failure is not None:
+            failure = _without_secrets(failure, url)
         with self._lock:
             del self._runs[number]
         return Upgrade(target, tuple(steps), time.monotonic() - began, failure, version_table, schema)
 
+    def _end(self, number: int, run: _Run) -> None:
+        """Kill one upgrade; if that is not confirmed in time, end the whole worker."""
+        self._send({"cmd": "kill", "run": number})
+        deadline = time.monotonic() + _EXIT_TIMEOUT
+        while True:
+            try:
+                event = run.events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                self.close()
+                return
+            if event["event"] in ("exited", "gone"):
+                return
+
     def close(self) -> None:
-        """End the process and all that it started; safe to call twice."""
+        """End the process and all that it started; safe to call twice, and from several threads."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)  # wakes our reader, which close() alone does not
         # It ends its children, whose process groups are their own, when it sees that we are gone.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=_END_TIMEOUT)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        with self._closing:
+            if self._process.returncode is None:
+                _wait_without_reaping(self._process.pid, _END_TIMEOUT)
+                # Not reaped yet, so the number still belongs to it, and the group can be nobody else's.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
         self._reader.join(timeout=5)
         self._sock.close()
 
@@ -309,7 +342,10 @@ class Worker:
                 packet = b""
             if not packet:
                 break
-            event = json.loads(packet)
+            try:
+                event = json.loads(packet)
+            except ValueError:  # project's code that wrote to a file descriptor it does not know
+                continue
             if "run" in event:
                 with self._lock:
                     run = self._runs.get(event["run"])
@@ -349,10 +385,33 @@ class Worker:
             module=event["module"],
             foreign=event.get("foreign"),
             revision=event.get("revision"),
-            configured=event.get("configured", False),
+            began=event.get("began", False),
             output=output,
             traceback=event["traceback"],
         )
+
+
+def _wait_without_reaping(pid: int, timeout: float) -> bool:
+    """Whether our child ended in time; it stays a zombie, so that its number is not given to another."""
+    deadline = time.monotonic() + timeout
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def _without_secrets(failure: Failure, url: str) -> Failure:
+    """The failure without the password of the database it ran on, which project's code likes to print."""
+    known = parse_url(url)
+    return replace(
+        failure,
+        message=scrub(failure.message, known),
+        statement=scrub(failure.statement, known) if failure.statement else None,
+        output=scrub(failure.output, known),
+        traceback=scrub(failure.traceback, known),
+        foreign=scrub(failure.foreign, known) if failure.foreign else None,
+    )
 
 
 def _tail(path: Path, limit: int = 4000) -> str:

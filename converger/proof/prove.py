@@ -62,7 +62,9 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
     paths = _paths(journeys, base_legs)
     for journey in journeys:
         failed = journey.failed
-        reason = blindness.reason(failed.failure) if failed and failed.failure else None
+        if failed is None or failed.failure is None:
+            continue
+        reason = blindness.reason(failed.failure, alone=journey.failed_on_its_own)
         if reason is not None:
             return Proven(unevaluated(bench.server, began, paths), reason)
     return Proven(
@@ -90,7 +92,7 @@ def _paths(journeys: tuple[Journey, ...], base_legs: tuple[Leg, ...]) -> tuple[P
                     (), (*_order(base_legs), *_order(legs)), result, _seconds(base_legs) + _seconds(legs)
                 )
             )
-        if journey.start:
+        if number or journey.start:
             results.append(PathResult(journey.start, _order(legs), result, _seconds(legs)))
     return tuple(results)
 

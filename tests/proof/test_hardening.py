@@ -1,0 +1,281 @@
+"""Project's code that misbehaves: what it does is told as it was, nothing is left, and nothing hangs."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from converger.converge import converge
+from converger.outcome import Options, Outcome, Silent
+from tests.alembic_project import ENV_PY, AlembicProject, two_harmless_heads
+
+SWALLOWING = ENV_PY.replace(
+    "    run_migrations_online()",
+    "    try:\n        run_migrations_online()\n    except BaseException:\n        pass",
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> AlembicProject:
+    return two_harmless_heads(AlembicProject(tmp_path / "p", url="sqlite:///never.db"))
+
+
+def run(project: AlembicProject, status: str, **changes: object) -> Outcome:
+    before = project.digest()
+    outcome = converge(Options(cwd=project.root, **changes), Silent())  # type: ignore[arg-type]
+    assert outcome.status == status, outcome.reason or outcome.proof
+    after = project.digest()
+    assert {name: after.get(name) for name in before} == before
+    assert len(after) - len(before) == (1 if status == "merged" else 0), set(after) - set(before)
+    return outcome
+
+
+def reason(outcome: Outcome) -> tuple[str, str]:
+    assert outcome.reason is not None
+    return outcome.reason.code, outcome.reason.message
+
+
+def set_env(project: AlembicProject, text: str) -> None:
+    (project.root / "migrations" / "env.py").write_text(text)
+
+
+# -- the guard
+
+
+def test_a_revision_that_connects_when_it_is_loaded(project: AlembicProject) -> None:
+    """Revision files are loaded early, before env.py: that must be guarded as well."""
+    project.revision(
+        "bbbb0002",
+        "bbbb0001",
+        header="engine = sa.create_engine('sqlite:///of_the_project.db')\n"
+        "with engine.begin() as connection:\n    connection.execute(sa.text('CREATE TABLE t (id INTEGER)'))",
+    )
+    assert reason(run(project, "unevaluated"))[0] == "foreign-connection"
+
+
+def test_a_foreign_sqlite_file_is_not_even_made(project: AlembicProject) -> None:
+    set_env(
+        project,
+        "import sqlalchemy\n"
+        "engine = sqlalchemy.create_engine('sqlite:///of_the_project.db')\n"
+        "sqlalchemy.event.listen(engine, 'connect', lambda raw, _: raw.execute('CREATE TABLE t (id INTEGER)'))\n"
+        "try:\n    engine.connect()\nexcept BaseException:\n    pass\n" + ENV_PY,
+    )
+    assert reason(run(project, "unevaluated"))[0] == "foreign-connection"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "import threading\nthread = threading.Thread(target=work)\nthread.start()\nthread.join()",
+        "import os\npid = os.fork()\nif pid == 0:\n    try:\n        work()\n    finally:\n        os._exit(0)\nos.waitpid(pid, 0)",
+    ],
+    ids=["thread", "fork"],
+)
+def test_a_connection_elsewhere_that_nobody_waits_for(
+    project: AlembicProject, postgres_url: str, start: str
+) -> None:
+    """A thread's or a child's exception reaches nobody, so the guard itself has to tell."""
+    name = f"production_guard_{os.getpid()}"
+    url = postgres_url.rsplit("/", 1)[0] + f"/{name}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    try:
+        project.revision(
+            "bbbb0002",
+            "bbbb0001",
+            "def work():\n"
+            f"    with sa.create_engine({url.replace('postgresql://', 'postgresql+psycopg://')!r}).begin() as c:\n"
+            "        c.execute(sa.text('CREATE TABLE t (id INTEGER)'))\n" + start,
+        )
+        assert reason(run(project, "unevaluated", database_url=postgres_url))[0] == "foreign-connection"
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT count(*) FROM pg_tables WHERE tablename = 't'").fetchone() == (
+                0,
+            )
+    finally:
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_role_is_not_made_on_the_users_server(project: AlembicProject, postgres_url: str) -> None:
+    role = f"hardening_{os.getpid()}"
+    project.sql("bbbb0002", "bbbb0001", f"DO $$ BEGIN CREATE ROLE {role}; END $$")
+    code, message = reason(run(project, "unevaluated", database_url=postgres_url))
+    assert code == "server-refused"
+    assert "belong to the whole server" in message
+    with psycopg.connect(postgres_url) as connection:
+        found = connection.execute("SELECT count(*) FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+        assert found == (0,)
+
+
+def test_words_about_roles_are_no_change_of_roles(project: AlembicProject, postgres_url: str) -> None:
+    project.sql(
+        "bbbb0002",
+        "bbbb0001",
+        "CREATE TABLE permissions (name TEXT)",
+        "INSERT INTO permissions VALUES ('create user'), ('drop role')",
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone TO ''UTC''', current_database()); END $$",
+    )
+    run(project, "merged", database_url=postgres_url)
+
+
+# -- what is told
+
+
+def test_an_error_that_env_py_hides_is_told(project: AlembicProject) -> None:
+    set_env(project, SWALLOWING)
+    project.sql("bbbb0002", "bbbb0001", "CREATE TABLE accounts (id INTEGER)")
+    outcome = run(project, "refused")
+    assert outcome.proof is not None
+    conflict = outcome.proof.conflicts[0]
+    assert conflict.revisions == ("bbbb0002", "bbbb0002")
+    assert conflict.error == "table accounts already exists"
+
+
+def test_a_missing_module_that_env_py_hides_is_no_verdict(project: AlembicProject) -> None:
+    set_env(project, SWALLOWING)
+    project.revision("bbbb0002", "bbbb0001", "import acme_models")
+    assert reason(run(project, "unevaluated"))[0] == "missing-dependency"
+
+
+def test_a_migration_that_leaves_with_success_did_not_succeed(project: AlembicProject) -> None:
+    project.revision("bbbb0002", "bbbb0001", "import sys\nsys.exit(0)")
+    outcome = run(project, "refused")
+    assert outcome.proof is not None
+    assert outcome.proof.verdict == "broken"
+    assert "sys.exit(0)" in (outcome.proof.conflicts[0].error or "")
+
+
+def test_an_optional_import_does_not_hide_a_conflict(project: AlembicProject) -> None:
+    project.revision(
+        "bbbb0002",
+        "bbbb0001",
+        "try:\n    import acme\nexcept ImportError:\n    op.execute('CREATE TABLE orders (x INT)')",
+    )
+    outcome = run(project, "refused")
+    assert outcome.proof is not None
+    assert outcome.proof.conflicts[0].error == "table orders already exists"
+
+
+def test_env_py_that_upgrades_several_version_tables(project: AlembicProject) -> None:
+    """Tenants: the second pass begins where the first began, which is no disagreement."""
+    once = "        with context.begin_transaction():\n            context.run_migrations()\n\n\n"
+    again = (
+        "        context.configure(connection=connection, version_table='second')\n"
+        "        with context.begin_transaction():\n            context.run_migrations()\n\n\n"
+    )
+    assert once in ENV_PY
+    set_env(project, ENV_PY.replace(once, once.rstrip() + "\n        connection.commit()\n" + again))
+    code, message = reason(run(project, "unevaluated"))
+    assert code == "env-failed"
+    assert "several" in message
+
+
+def test_an_extension_that_the_server_lacks_is_no_verdict(project: AlembicProject, postgres_url: str) -> None:
+    project.sql("bbbb0002", "bbbb0001", "CREATE EXTENSION nobody_has_this")
+    code, message = reason(run(project, "unevaluated", database_url=postgres_url))
+    assert code == "server-refused"
+    assert "nobody_has_this" in message
+
+
+def test_the_password_of_the_server_is_not_told(project: AlembicProject, postgres_url: str) -> None:
+    password = psycopg.conninfo.conninfo_to_dict(postgres_url)["password"]
+    assert password
+    project.revision(
+        "bbbb0002",
+        "bbbb0001",
+        "raise RuntimeError(op.get_bind().engine.url.render_as_string(hide_password=False))",
+    )
+    outcome = run(project, "refused", database_url=postgres_url)
+    assert str(password) not in repr(outcome)
+    assert outcome.proof is not None
+    assert "***" in (outcome.proof.conflicts[0].error or "")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "raise RuntimeError('\\x01' * 1_000_000)",
+        "raise RuntimeError('\\udcff\\ud800')",
+        "class E(Exception):\n    def __str__(self): raise ValueError\nraise E",
+        "def f(n): f(n + 1)\nf(0)",
+        "op.execute('SELECT ' + '\\x02' * 1_000_000)",
+    ],
+    ids=["long", "surrogates", "unprintable", "deep", "statement"],
+)
+def test_errors_that_are_hard_to_tell(project: AlembicProject, code: str) -> None:
+    project.revision("bbbb0002", "bbbb0001", code)
+    outcome = run(project, "refused")
+    assert outcome.proof is not None
+    assert outcome.proof.conflicts[0].revisions == ("bbbb0002", "bbbb0002")
+
+
+# -- processes
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os, time\nif os.fork() == 0:\n    time.sleep(60)\n    os._exit(0)",
+        "import os\nos.close(1)\nos.close(2)",
+        "import sys\nsys.stdout = sys.stderr = None\nprint('x' * 10, file=open('/dev/null', 'w'))",
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()",
+        "import os, sys\nos.write(2, b'\\xff' * 3_000_000)",
+        "import os\nos.umask(0o777)\nos.chdir('/')",
+    ],
+    ids=["forks", "closes", "replaces", "threads", "prints", "umask"],
+)
+def test_nothing_waits_for_what_a_migration_leaves_behind(project: AlembicProject, code: str) -> None:
+    project.revision("bbbb0002", "bbbb0001", code)
+    began = time.monotonic()
+    run(project, "merged", timeout=30.0)
+    assert time.monotonic() - began < 20
+
+
+def test_a_daemon_of_a_migration_does_not_outlive_the_run(project: AlembicProject, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    project.revision(
+        "bbbb0002",
+        "bbbb0001",
+        "import subprocess\nchild = subprocess.Popen(['sleep', '300'], start_new_session=True)\n"
+        f"with open({str(pids)!r}, 'a') as file:\n    file.write(f'{{child.pid}}\\n')",
+    )
+    run(project, "merged")
+    started = [int(line) for line in pids.read_text().split()]
+    assert len(started) == 3  # at once, from the other head, and on its own
+    assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_an_edit_while_the_proof_runs_is_noticed(project: AlembicProject) -> None:
+    """Only a body changes: the graph is the same, but what was proven is not what is there."""
+    path = project.sql("bbbb0002", "bbbb0001", "CREATE TABLE t (id INTEGER)")
+    changed = path.read_text().replace("CREATE TABLE t ", "CREATE TABLE accounts ")
+
+    class Editor(Silent):
+        def step(self, text: str, done: int, total: int) -> None:
+            path.write_text(changed)
+
+    outcome = converge(Options(cwd=project.root), Editor())
+    assert reason(outcome)[0] == "history-changed"
+    assert not list(project.versions.glob("*merge*"))
+
+
+def test_without_a_folder_for_temporary_files(
+    project: AlembicProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    from converger import folders
+
+    def no_room(prefix: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(folders, "MarkedFolder", no_room)
+    code, message = reason(run(project, "unevaluated"))
+    assert code == "no-scratch-folder"
+    assert "No space left" in message
