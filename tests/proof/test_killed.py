@@ -141,3 +141,37 @@ def test_terminated_politely_it_drops_what_it_made(
         assert mine
         assert not mine & set(connection.execute(names).fetchall())
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("converger")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("moment", [0.1, 0.3, 0.5, 0.7])
+def test_stopped_at_any_moment(tmp_path: Path, temp: Path, number: signal.Signals, moment: float) -> None:
+    """From its own imports to the writing: nothing runs on, and the tree is as it was, or complete."""
+    project = two_harmless_heads(AlembicProject(tmp_path / "p", url="sqlite:///never.db"))
+    before = project.digest()
+    process = start(project, temp)
+    time.sleep(moment)
+    process.send_signal(number)
+    process.wait(timeout=30)
+    wait(lambda: not at_work_in(project.root), "something runs on in the project's folder", 15)
+    assert number == signal.SIGKILL or not list(temp.iterdir())
+    after = project.digest()
+    assert {name: after.get(name) for name in before} == before
+    assert len(after) - len(before) in (0, 1)
+
+    assert start(project, temp).wait(timeout=60) == 0
+    assert len(project.digest()) - len(before) == 1
+    assert not list(temp.iterdir()), "the next run did not clean up"
+
+
+def at_work_in(folder: Path) -> list[str]:
+    """Processes whose current folder this is: the command itself and its workers."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and alive(int(entry.name)):
+            try:
+                if (entry / "cwd").readlink() == folder:
+                    found.append(entry.name)
+            except OSError:
+                continue
+    return found
