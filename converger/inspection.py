@@ -51,10 +51,12 @@ def inspect(options: Options) -> Inspection:
 
 def read_working_tree(options: Options) -> tuple[Project, Graph, tuple[Problem, ...]]:
     """The project, the graph and all findings, from the files as they are now."""
-    tree = WorkingTree(find_root(options.cwd) or options.cwd)
+    # The repository of the configuration, which may be another one than that of the current folder.
+    start = (options.cwd / options.config).parent if options.config is not None else options.cwd
+    tree = WorkingTree(find_root(start) or options.cwd)
     project = load_project(tree, config=options.config, section=options.section, cwd=options.cwd)
     history = read_history(tree, project)
-    return project, Graph(history), (*project.problems, *history.problems)
+    return project, Graph(history), history.problems
 
 
 def plan_merges(options: Options, project: Project, graph: Graph) -> tuple[LinePlan, ...]:
@@ -66,32 +68,57 @@ def plan_merges(options: Options, project: Project, graph: Graph) -> tuple[LineP
 
 
 def _from_revisions(options: Options, project: Project, graph: Graph) -> tuple[str, ...]:
-    """What `--from-revision` names: a revision or unique prefix, else the heads at a git commit."""
+    """What `--from-revision` names: a revision or unique prefix, else the heads at a git commit, else a label.
+
+    A branch label comes last: git branches and labels often have the same name (`main`), and only the
+    commit is what the option promises. Empty for a commit before the first revision: then all is newer.
+    """
     text = options.from_revision
     if not text:
         return ()
     try:
-        return (graph.resolve(text),)
+        found, unknown = graph.resolve(text), ""
     except LookupError as error:
-        unknown = str(error)
+        found, unknown = "", str(error)
+    if found.startswith(text):
+        return (found,)
     from converger.git import resolve_commit
-    from converger.history import GitTree
 
     commit = resolve_commit(project.root, text)
-    if commit is None:
-        raise ConfigurationError(
-            f"--from-revision {text}: {unknown}, and git knows no commit, branch or tag of that name",
-            code="unknown-from-revision",
-            hint="give a revision id (or a unique prefix), or a commit; in a shallow clone fetch the history"
-            " first (git fetch --unshallow, or fetch-depth: 0 in actions/checkout)",
-        )
-    tree = GitTree(project.root, commit)
-    there = load_project(tree, config=options.config, section=options.section, cwd=options.cwd)
-    then = read_history(tree, there)
-    if any(problem.severity == "error" for problem in then.problems):
-        first = next(problem for problem in then.problems if problem.severity == "error")
-        raise ConfigurationError(
-            f"--from-revision {text}: the history at commit {commit[:12]} cannot be read: {first.message}",
+    if commit is not None:
+        return _heads_at(options, project, graph, commit)
+    if found:
+        return (found,)
+    raise ConfigurationError(
+        f"--from-revision {text}: {unknown}, and git knows no commit, branch or tag of that name",
+        code="unknown-from-revision",
+        hint="give a revision id (or a unique prefix), or a commit; in a shallow clone fetch the history"
+        " first (git fetch --unshallow, or fetch-depth: 0 in actions/checkout)",
+    )
+
+
+def _heads_at(options: Options, project: Project, graph: Graph, commit: str) -> tuple[str, ...]:
+    """The heads that the history had at a commit, read with that commit's own configuration."""
+    from converger.history import GitTree
+
+    def unreadable(why: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"--from-revision {options.from_revision}: the history at commit {commit[:12]} {why}",
             code="unreadable-from-revision",
+            hint="give a revision id instead, or a commit at which the history can be read",
         )
-    return tuple(head for head in Graph(then).heads if head in graph.revisions)
+
+    tree = GitTree(project.root, commit)
+    try:
+        there = load_project(tree, config=options.config, section=options.section, cwd=options.cwd)
+    except ConfigurationError as error:
+        raise unreadable(f"has no usable configuration: {error.message}") from None
+    history = read_history(tree, there)
+    for problem in history.problems:
+        if problem.severity == "error":
+            raise unreadable(f"cannot be read: {problem.message}")
+    heads = Graph(history).heads
+    gone = [head for head in heads if head not in graph.revisions]
+    if gone:
+        raise unreadable(f"had the head {gone[0]}, which is not in the history any more")
+    return heads

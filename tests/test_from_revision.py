@@ -105,3 +105,38 @@ def test_a_name_cannot_become_an_option_of_git(project: AlembicProject) -> None:
     code, _, _ = run(project, f"{COMMAND} --from-revision=--output=stolen")
     assert code == 2
     assert not (project.root / "stolen").exists()
+
+
+def test_a_git_branch_comes_before_a_label_of_the_same_name(project: AlembicProject) -> None:
+    project.sql("1abe1001", "0dd20001", labels="work")
+    _, result, _ = run(project, f"{COMMAND} --from-revision work")
+    assert parents(result) == {"aaaa0001", "bbbb0001"}, (
+        "the heads at the tip of the branch, not below the label"
+    )
+
+
+def test_a_head_of_then_that_is_gone_is_said(project: AlembicProject) -> None:
+    (project.versions / "0dd20001_rev.py").unlink()
+    code, _, errors = run(project, f"{COMMAND} --from-revision v1")
+    assert code == 2
+    assert "0dd20001" in errors
+
+
+def test_a_commit_without_configuration_is_named(project: AlembicProject) -> None:
+    project.git("checkout", "-q", "--orphan", "empty")
+    project.git("rm", "-rq", "--cached", ".")
+    project.git("commit", "-q", "--allow-empty", "-m", "nothing")
+    project.git("tag", "nothing")
+    code, _, errors = run(project, f"{COMMAND} --from-revision nothing")
+    assert code == 2
+    assert project.git("rev-parse", "nothing")[:12] in errors
+
+
+def test_a_configuration_in_another_repository(project: AlembicProject, tmp_path: Path) -> None:
+    """References are looked up where the configuration is, not where one happens to stand."""
+    (tmp_path / "elsewhere").mkdir()
+    command = f"cd {tmp_path / 'elsewhere'} && {COMMAND} -c {project.root / 'alembic.ini'} --from-revision v1"
+    code, result, errors = run(project, command)
+    assert code == 0, errors
+    assert parents(result) == {"0dd20001", "aaaa0001", "bbbb0001"}
+    assert all(path.startswith("migrations/") for path in (merge["path"] for merge in result["merges"]))
