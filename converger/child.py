@@ -71,7 +71,7 @@ def run_child(
             start_new_session=True,
         )
         try:
-            in_time = _wait_without_reaping(process.pid, timeout)
+            in_time = wait_without_reaping(process.pid, timeout)
         finally:
             # Not reaped yet, so the number still belongs to our child, and the group can be nobody else's.
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -82,7 +82,8 @@ def run_child(
         return Finished(process.returncode if in_time else None, complaints.read())
 
 
-def _wait_without_reaping(pid: int, timeout: float) -> bool:
+def wait_without_reaping(pid: int, timeout: float) -> bool:
+    """Whether our child ended in time; it stays a zombie, so that its number is not given to another."""
     deadline = time.monotonic() + timeout
     while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
         if time.monotonic() > deadline:

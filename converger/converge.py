@@ -72,8 +72,8 @@ def _converge_lines(
 def _rendered(
     options: Options, found: Outcome, project: Project, graph: Graph, lines: tuple[LinePlan, ...]
 ) -> Outcome:
+    from converger.interpreter import project_python
     from converger.mergefile import render_merges
-    from converger.proof.process import project_python
 
     rendered = render_merges(project, graph, lines)
     if project.hooks:

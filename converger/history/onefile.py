@@ -23,6 +23,9 @@ parent is no second finding); paths of the files of which all was parsed."""
 
 _LEGACY_NAME = re.compile(r"([a-f0-9]+)\.py$")
 _ILLEGAL = frozenset("@-+:")
+_KEYWORDS = frozenset({"head", "heads", "base"})
+"""What Alembic's commands take for something else than a revision id."""
+
 _CREATE_DATE = re.compile(r"^[ \t]*Create Date:[ \t]*(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 _DATE_ELSEWHERE = re.compile(rb"^[ \t#]*Create Date:[ \t]*([!-~](?:[ -~]*[!-~])?)[ \t]*\r?$", re.MULTILINE)
 _NOTHING: frozenset[str] = frozenset()
@@ -38,7 +41,7 @@ _ADVICE = {
 def read_file(path: str, name: str, data: bytes, headers: Headers, part: Part) -> None:
     """Add to `part` what one file gives. `path` is how it is shown, `name` its own name."""
     header = headers.read(data)
-    if header is None or not header[0] or not _ILLEGAL.isdisjoint(header[0]):
+    if header is None or not header[0] or not _ILLEGAL.isdisjoint(header[0]) or header[0] in _KEYWORDS:
         _File(path, name, part).read(data)
         return
     id, parents, labels, needs, doc, line = header
@@ -114,7 +117,7 @@ class _File:
             return None
         if value is ABSENT:
             return self._id_from_name(found)
-        if not isinstance(value, str) or not value or not _ILLEGAL.isdisjoint(value):
+        if not isinstance(value, str) or not value or not _ILLEGAL.isdisjoint(value) or value in _KEYWORDS:
             self._invalid("revision", value, found.lines.get("revision"))
             return None
         return value
@@ -173,7 +176,9 @@ class _File:
         """A value that Alembic does not take. (Labels leave the graph usable.)"""
         text = f"`{field}` is {_short(value)}, which Alembic does not accept."
         if field == "revision" and isinstance(value, str) and value:
-            text += " A revision id has none of the characters @ - + and colon."
+            text += (
+                " A revision id has none of the characters @ - + and colon, and is no word like head or base."
+            )
         self._found("invalid-identifier", "warning" if field == "branch_labels" else "error", text, line)
 
     def _broken(self, broken: Broken, *, header_read: bool) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 
 from converger.errors import CouldNotEvaluate
 from converger.folders import run_folder
+from converger.interpreter import project_python, worker_environment
 from converger.mergefile import MergeFile, Note
 from converger.outcome import Options, Progress
 from converger.project import Project
 from converger.proof.blindness import Blindness
-from converger.proof.process import LoadFailed, Worker, project_python, worker_environment
+from converger.proof.process import LoadFailed, Worker
 from converger.proof.scratch import Server
 from converger.proof.servers import dialect_of, driver_of, open_server
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from converger.errors import CouldNotEvaluate
-from converger.proof.process import Failure
+from converger.proof.upgrade import Failure
 
 _SERVERS_TROUBLE = ("08", "53", "57P", "58")
 """SQLSTATE classes: connection, insufficient resources, shutdown, system error (PostgreSQL, appendix A)."""

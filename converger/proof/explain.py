@@ -13,7 +13,7 @@ from converger.proof.blindness import Blindness
 from converger.proof.fingerprint import describe_difference
 from converger.proof.model import Conflict, Location
 from converger.proof.paths import Journey, Leg
-from converger.proof.process import Failure
+from converger.proof.upgrade import Failure
 
 
 class Explainer:

@@ -16,8 +16,9 @@ from converger.history import Graph
 from converger.plan import LinePlan
 from converger.proof.bench import Bench
 from converger.proof.fingerprint import Fact, fingerprint, version_rows
-from converger.proof.process import Failure, Upgrade, Worker
+from converger.proof.process import Worker
 from converger.proof.scratch import Scratch
+from converger.proof.upgrade import Failure, Upgrade
 
 _Result = TypeVar("_Result", "Journey", tuple[Scratch, "tuple[Leg, ...]"])
 

@@ -20,100 +20,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from converger.child import wait_without_reaping
 from converger.errors import CouldNotEvaluate
 from converger.project import Project
+from converger.proof.upgrade import Failure, Step, Upgrade
 from converger.proof.urls import parse_url, scrub
 
 _PACKET = 256 * 1024
 _END_TIMEOUT = 5.0  # seconds for it to end by itself; one that is busy loading has no children yet
-_EXIT_TIMEOUT = (
-    10.0  # seconds for an upgrade's process to be gone after its last word, or after it was killed
-)
+_EXIT_TIMEOUT = 10.0  # seconds for an upgrade's process to be gone after its last word, or once killed
 _START_TIMEOUT = 120.0  # seconds for importing Alembic and the revision files on a slow disk
-
-_KEPT = frozenset(
-    "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR VIRTUAL_ENV LD_LIBRARY_PATH DYLD_LIBRARY_PATH"
-    " PYTHONPATH PYTHONHOME PYTHONUTF8 SSL_CERT_FILE SSL_CERT_DIR".split()
-)
-
-
-def worker_environment(
-    own: Mapping[str, str], extra: Mapping[str, str], *, database_url_names: tuple[str, ...] = ()
-) -> dict[str, str]:
-    """The worker's environment: what a process needs to run at all, and what the user mapped.
-
-    `own` is our environment, of which no token, no `INPUT_*`, `GITHUB_*`, `ACTIONS_*` or `PG*` is passed
-    on because only names known to be harmless are. No bytecode is written into the user's tree.
-    """
-    kept = {name: value for name, value in own.items() if name in _KEPT or name.startswith("LC_")}
-    kept["PYTHONDONTWRITEBYTECODE"] = "1"
-    kept.update((name, value) for name, value in extra.items() if name not in database_url_names)
-    return kept
-
-
-def project_python(project: Project, chosen: str | None, environment: Mapping[str, str]) -> str:
-    """The interpreter that runs env.py: the chosen one, VIRTUAL_ENV, a .venv beside the configuration, ours."""
-    import sys
-
-    if chosen:
-        return chosen
-    folders = [environment.get("VIRTUAL_ENV")]
-    for start in (project.ini_path, project.toml_path):
-        if start is not None:
-            folders.append(str(start.parent / ".venv"))
-    folders.append(str(project.cwd / ".venv"))
-    for folder in folders:
-        if folder:
-            python = Path(folder) / "bin" / "python"
-            if python.exists():
-                return str(python)
-    return sys.executable
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an upgrade (or loading) failed, as the worker described it.
-
-    `sqlstate` is the database's five-character code; `frames` are (path, line, function), innermost first;
-    `missing_module` is set when something could not be imported, `module` then is its name where Python said it.
-    `began` is whether any revision had begun: before that, only env.py can be the cause.
-    """
-
-    type: str
-    message: str
-    statement: str | None = None
-    sqlstate: str | None = None
-    frames: tuple[tuple[str, int, str], ...] = ()
-    missing_module: bool = False
-    module: str | None = None
-    foreign: str | None = None
-    revision: str | None = None
-    began: bool = False
-    timed_out: bool = False
-    killed: int = 0
-    output: str = ""
-    traceback: str = ""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One revision applied: the version table's rows after it (None: unreadable) and the seconds it took."""
-
-    revision: str
-    rows: tuple[str, ...] | None
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Upgrade:
-    """One `alembic upgrade` that was run. `failure` is None when the worker saw it end well."""
-
-    target: str
-    steps: tuple[Step, ...]
-    seconds: float
-    failure: Failure | None
-    version_table: str = "alembic_version"
-    version_table_schema: str | None = None
 
 
 @dataclass
@@ -322,7 +238,7 @@ class Worker:
         # It ends its children, whose process groups are their own, when it sees that we are gone.
         with self._closing:
             if self._process.returncode is None:
-                _wait_without_reaping(self._process.pid, _END_TIMEOUT)
+                wait_without_reaping(self._process.pid, _END_TIMEOUT)
                 # Not reaped yet, so the number still belongs to it, and the group can be nobody else's.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._process.pid, signal.SIGKILL)
@@ -389,16 +305,6 @@ class Worker:
             output=output,
             traceback=event["traceback"],
         )
-
-
-def _wait_without_reaping(pid: int, timeout: float) -> bool:
-    """Whether our child ended in time; it stays a zombie, so that its number is not given to another."""
-    deadline = time.monotonic() + timeout
-    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.002)
-    return True
 
 
 def _without_secrets(failure: Failure, url: str) -> Failure:

@@ -114,10 +114,10 @@ def test_a_parent_that_only_running_would_tell(versions: Path, text: str, line: 
 
 
 def test_a_computed_label_leaves_the_graph_usable(versions: Path, tmp_path: Path) -> None:
-    write_revision(versions, "base")
-    write_revision(versions, "plain", "base")
+    write_revision(versions, "root")
+    write_revision(versions, "plain", "root")
     (versions / "expand.py").write_text(
-        "from cli import EXPAND\nrevision = 'expand'\ndown_revision = 'base'\nbranch_labels = (EXPAND,)\n"
+        "from cli import EXPAND\nrevision = 'expand'\ndown_revision = 'root'\nbranch_labels = (EXPAND,)\n"
     )
     _, history, graph = ours(tmp_path)
     [problem] = history.problems
@@ -312,6 +312,16 @@ def test_nested_folders(versions: Path, tmp_path: Path) -> None:
         ini.write("recursive_version_locations = true\n")
     assert ours(tmp_path)[2].heads == ("b",) == tuple(theirs(tmp_path).get_heads())
     assert ours(tmp_path)[2].revisions["b"].path == "migrations/versions/2024/01/b_.py"
+
+
+@pytest.mark.parametrize("word", ["head", "heads", "base"])
+def test_an_id_that_alembic_takes_for_something_else(versions: Path, tmp_path: Path, word: str) -> None:
+    """`alembic upgrade head` could never mean this revision."""
+    write_revision(versions, "root")
+    (versions / "x.py").write_text(f'"""x"""\nrevision = "{word}"\ndown_revision = "root"\n')
+    history = ours(tmp_path)[1]
+    assert list(history.revisions) == ["root"]
+    assert [problem.code for problem in history.problems] == ["invalid-identifier"]
 
 
 def test_a_create_date_below_the_imports(versions: Path, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from converger.converge import converge
+from converger.interpreter import worker_environment
 from converger.outcome import Options, Outcome, Silent
-from converger.proof.process import worker_environment
 from tests.alembic_project import ENV_PY, AlembicProject, two_harmless_heads
 
 

@@ -1,0 +1,51 @@
+"""What one `alembic upgrade` in the worker gave: its steps, or why it failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an upgrade (or loading) failed, as the worker described it.
+
+    `sqlstate` is the database's five-character code; `frames` are (path, line, function), innermost first;
+    `missing_module` is set when something could not be imported, `module` then is its name where Python said it.
+    `began` is whether any revision had begun: before that, only env.py can be the cause.
+    """
+
+    type: str
+    message: str
+    statement: str | None = None
+    sqlstate: str | None = None
+    frames: tuple[tuple[str, int, str], ...] = ()
+    missing_module: bool = False
+    module: str | None = None
+    foreign: str | None = None
+    revision: str | None = None
+    began: bool = False
+    timed_out: bool = False
+    killed: int = 0
+    output: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One revision applied: the version table's rows after it (None: unreadable) and the seconds it took."""
+
+    revision: str
+    rows: tuple[str, ...] | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """One `alembic upgrade` that was run. `failure` is None when the worker saw it end well."""
+
+    target: str
+    steps: tuple[Step, ...]
+    seconds: float
+    failure: Failure | None
+    version_table: str = "alembic_version"
+    version_table_schema: str | None = None
