@@ -18,6 +18,7 @@ from converger.proof.bench import Bench
 from converger.proof.fingerprint import Fact, fingerprint, version_rows
 from converger.proof.process import Worker
 from converger.proof.scratch import Scratch
+from converger.proof.stock import Stock
 from converger.proof.upgrade import Failure, Upgrade
 
 _Result = TypeVar("_Result", "Journey", tuple[Scratch, "tuple[Leg, ...]"])
@@ -108,8 +109,10 @@ class PathRunner:
         total = len(routes)
         self._progress.step("running the upgrade paths", 0, total)
 
+        stock = Stock(self._server, base, expected=total, ahead=_LANES + 1)
+
         def travel(route: _Route) -> Journey:
-            journey = self._twice(lambda worker: self._travel(worker, base, route))
+            journey = self._twice(lambda worker: self._travel(worker, stock, route))
             self._progress.step(f"from {' + '.join(route.start) or 'empty'}", next(self._done), total)
             return journey
 
@@ -123,6 +126,7 @@ class PathRunner:
             raise
         finally:
             lanes.shutdown(wait=True)
+            stock.close()
 
     def _twice(self, work: Callable[[Worker], _Result]) -> _Result:
         """Do it with the preloaded worker; believe a failure only from one that loads as Alembic does."""
@@ -150,8 +154,8 @@ class PathRunner:
                 break
         return scratch, tuple(legs)
 
-    def _travel(self, worker: Worker, base: Scratch, route: _Route) -> Journey:
-        scratch = self._server.clone(base)
+    def _travel(self, worker: Worker, stock: Stock, route: _Route) -> Journey:
+        scratch = stock.take()
         try:
             state = self._graph.ancestors(self._line.base_state, dependencies=True)
             legs: list[Leg] = []
@@ -167,7 +171,7 @@ class PathRunner:
                 journey = replace(journey, schema=facts)
             return journey
         finally:
-            self._server.drop(scratch)
+            stock.give_back(scratch)
 
     def _upgrade(
         self, worker: Worker, scratch: Scratch, state: frozenset[str], target: str, *, alone: bool = True

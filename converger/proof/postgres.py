@@ -67,6 +67,7 @@ class PostgresServer:
         self._stop = stop
         self._lock = threading.RLock()
         self._busy: dict[str, threading.RLock] = {}
+        self._busy_lock = threading.Lock()
         self._made: dict[str, tuple[str | None, int | None]] = {}
         self._run = new_run()
         self._libpq = pgconnect.libpq_words()
@@ -131,8 +132,8 @@ class PostgresServer:
 
     def mark(self, scratch: Scratch) -> str:
         """See `Server.mark`: the database's comment."""
-        with self._lock:
-            mark, _ = self._made[scratch.name]
+        # Without the lock, which a clone holds for a while: one look into a dict is safe.
+        mark, _ = self._made[scratch.name]
         assert mark is not None
         return mark
 
@@ -350,7 +351,7 @@ class PostgresServer:
     @contextlib.contextmanager
     def _exclusive(self, scratch: Scratch) -> Iterator[None]:
         """Keep a clone or drop of one thread from ending the query of another on the same database."""
-        with self._lock:
+        with self._busy_lock:  # not the big one: a query need not wait for another database's clone
             lock = self._busy.setdefault(scratch.name, threading.RLock())
         with lock:
             yield
