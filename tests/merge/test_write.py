@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -290,12 +291,18 @@ def _children_at_work(root: Path | None = None) -> list[int]:
         try:
             if b"write_child.py" not in Path(f"/proc/{entry}/cmdline").read_bytes():
                 continue
-            opened = [os.readlink(f"/proc/{entry}/fd/{fd}") for fd in os.listdir(f"/proc/{entry}/fd")]
-            if root is None or any(path.startswith(f"{root}/") for path in opened):
+            if root is None or any(path.startswith(f"{root}/") for path in _opened(entry)):
                 found.append(int(entry))
         except OSError:
             continue
     return found
+
+
+def _opened(process: str) -> Iterator[str]:
+    """What a process has open; a file that it closes while we look is passed over, not the process."""
+    for descriptor in os.listdir(f"/proc/{process}/fd"):
+        with contextlib.suppress(OSError):
+            yield os.readlink(f"/proc/{process}/fd/{descriptor}")
 
 
 def test_the_job_is_one_line(tmp_path: Path) -> None:
