@@ -28,7 +28,6 @@ def converge(options: Options, progress: Progress) -> Outcome:
     Raises ConfigurationError (exit 2) only; a refusal and "could not look" are outcomes.
     """
     project, graph, problems = read_working_tree(options)
-    contents = _contents(project, graph)
     found = Outcome("unevaluated", project=project, graph=graph, problems=problems)
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
@@ -38,7 +37,7 @@ def converge(options: Options, progress: Progress) -> Outcome:
         found = replace(found, lines=lines, notes=_left_out(options, graph, lines))
         if not any(line.merges for line in lines):
             return replace(found, status="converged")
-        return _converge_lines(options, progress, found, project, graph, lines, contents)
+        return _converge_lines(options, progress, found, project, graph, lines)
     except Refused as refusal:
         return replace(found, status="refused", reason=refusal)
     except CouldNotEvaluate as error:
@@ -52,10 +51,10 @@ def _converge_lines(
     project: Project,
     graph: Graph,
     lines: tuple[LinePlan, ...],
-    contents: Mapping[str, bytes],
 ) -> Outcome:
     from converger.write import write_merges
 
+    contents = _contents(project, graph)
     if options.skip_validation:
         found = replace(_rendered(options, found, project, graph, lines), proof=_skipped())
     else:

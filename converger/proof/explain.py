@@ -55,9 +55,7 @@ class Explainer:
             if leg is not None:
                 conflict = self._of_failure(journey, leg)
                 found.setdefault((conflict.revisions[1], conflict.error), conflict)
-        if not found:
-            found.update(self._of_differences(journeys))
-        return tuple(found.values())
+        return tuple(found.values()) or self._of_differences(journeys)
 
     def _of_failure(self, journey: Journey, leg: Leg) -> Conflict:
         failure = leg.failure
@@ -90,27 +88,29 @@ class Explainer:
             advice=advice,
         )
 
-    def _of_differences(self, journeys: Sequence[Journey]) -> dict[tuple[str, str | None], Conflict]:
+    def _of_differences(self, journeys: Sequence[Journey]) -> tuple[Conflict, ...]:
+        """One conflict for the first journey that ends differently from the first of all; () where none does."""
         first = journeys[0]
-        found: dict[tuple[str, str | None], Conflict] = {}
         heads = self._line.heads
         for journey in journeys[1:]:
             objects = describe_difference(first.schema, journey.schema)
-            if objects and not found:
-                found[(heads[-1], None)] = Conflict(
-                    kind="unclassified",
-                    revisions=(heads[0], heads[-1]),
-                    state=(self._line.final_head,),
-                    objects=objects,
-                    error=None,
-                    statement=None,
-                    location=self._definition(heads[-1]),
-                    advice="every order succeeds, but a database that comes from"
-                    f" {' + '.join(first.start) or 'empty'} ends with another schema than one that comes from"
-                    f" {' + '.join(journey.start) or 'empty'}. Decide which one is meant, and bring both there in a"
-                    " revision behind the merge.",
+            if objects:
+                return (
+                    Conflict(
+                        kind="unclassified",
+                        revisions=(heads[0], heads[-1]),
+                        state=(self._line.final_head,),
+                        objects=objects,
+                        error=None,
+                        statement=None,
+                        location=self._definition(heads[-1]),
+                        advice="every order succeeds, but a database that comes from"
+                        f" {' + '.join(first.start) or 'empty'} ends with another schema than one that comes from"
+                        f" {' + '.join(journey.start) or 'empty'}. Decide which one is meant, and bring both there in a"
+                        " revision behind the merge.",
+                    ),
                 )
-        return found
+        return ()
 
     def _other(self, revision: str, applied: frozenset[str] | set[str]) -> str:
         """The revision of another branch that the failing one met: the newest that is no relative of it."""

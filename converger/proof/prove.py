@@ -39,7 +39,7 @@ def prove(bench: Bench, graph: Graph, lines: Sequence[LinePlan]) -> Proven:
         try:
             proven = _prove_line(bench, graph, line)
         except CouldNotEvaluate as error:
-            proven = Proven(unevaluated(bench.server, began), error)
+            proven = Proven(_unevaluated(bench.server, began), error)
         found.append(proven.proof)
         if proven.proof.verdict != "commute":
             return Proven(_joined(found, began), proven.reason)
@@ -57,7 +57,7 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
         if leg.failure:
             error = blindness.reason(leg.failure) or explainer.below_the_ancestor(leg)
             path = PathResult((), _order(base_legs), "failed", _seconds(base_legs))
-            return Proven(unevaluated(bench.server, began, (path,)), error)
+            return Proven(_unevaluated(bench.server, began, (path,)), error)
     journeys = runner.run(base)
     paths = _paths(journeys, base_legs)
     for journey in journeys:
@@ -66,7 +66,7 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
             continue
         reason = blindness.reason(failed.failure, alone=journey.failed_on_its_own)
         if reason is not None:
-            return Proven(unevaluated(bench.server, began, paths), reason)
+            return Proven(_unevaluated(bench.server, began, paths), reason)
     return Proven(
         Proof(
             verdict=judge(journeys),
@@ -114,12 +114,12 @@ def _joined(proofs: list[Proof], began: float) -> Proof:
     )
 
 
-def unevaluated(server: Server | None, began: float, paths: tuple[PathResult, ...] = ()) -> Proof:
+def _unevaluated(server: Server, began: float, paths: tuple[PathResult, ...] = ()) -> Proof:
     """The proof that there is none: what was run until it could not go on. `began` is `time.monotonic()`."""
     return Proof(
         verdict="unevaluated",
-        dialect=server.dialect if server else "",
-        server_version=server.server_version if server else "",
+        dialect=server.dialect,
+        server_version=server.server_version,
         seconds=time.monotonic() - began,
         paths=paths,
     )

@@ -9,11 +9,9 @@ Markdown (Mermaid shows "Unsupported markdown: list" for a line that begins with
 
 from __future__ import annotations
 
-from converger.report.selection import Node, View, shown_labels
-from converger.report.visible import one_line
+from converger.report.selection import Node, View, caption
 
 _HARMLESS = frozenset(" ,/")
-_MESSAGE = 60
 
 
 def mermaid(view: View) -> list[str]:
@@ -48,14 +46,7 @@ def mermaid(view: View) -> list[str]:
 
 
 def _label(node: Node, view: View) -> str:
-    revision = node.revision
-    if revision is None:
-        return _escape(f"{node.older} older revision{'' if node.older == 1 else 's'}")
-    marks = ["head"] if revision.id in view.heads else []
-    marks.extend(f"label {one_line(label, 40)}" for label in shown_labels(revision))
-    first = one_line(revision.id, 40) + (f" ({', '.join(marks)})" if marks else "")
-    second = one_line(revision.message, _MESSAGE)
-    return _escape(first) + (f"<br/>{_escape(second)}" if second else "")
+    return "<br/>".join(_escape(line) for line in caption(node, view))
 
 
 def _escape(text: str) -> str:

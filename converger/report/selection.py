@@ -6,9 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from converger.report.visible import one_line
+
 if TYPE_CHECKING:
     from converger.history import Graph, Revision
     from converger.plan import LinePlan
+
+_MESSAGE = 60
 
 RECENT = 10
 """Revisions shown of a line of history that has one head (there is no branch to show)."""
@@ -55,6 +59,18 @@ def select(graph: Graph, lines: Sequence[LinePlan] = (), *, everything: bool = F
         sizes[number] = sizes.get(number, 0) + 1
     shown = shown | {r for r, number in groups.items() if sizes[number] == 1}
     return _view(graph, order, shown, groups, sizes)
+
+
+def caption(node: Node, view: View) -> tuple[str, ...]:
+    """What a drawing of boxes writes into one, line by line; not yet escaped for the drawing's language."""
+    revision = node.revision
+    if revision is None:
+        return (f"{node.older} older revision{'' if node.older == 1 else 's'}",)
+    marks = ["head"] if revision.id in view.heads else []
+    marks.extend(f"label {one_line(label, 40)}" for label in shown_labels(revision))
+    first = one_line(revision.id, 40) + (f" ({', '.join(marks)})" if marks else "")
+    second = one_line(revision.message, _MESSAGE)
+    return (first, second) if second else (first,)
 
 
 def shown_labels(revision: Revision) -> tuple[str, ...]:
