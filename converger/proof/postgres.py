@@ -28,8 +28,10 @@ import psycopg
 from converger.errors import CouldNotEvaluate
 from converger.folders import STALE_SECONDS
 from converger.proof import pgconnect
+from converger.proof.pgload import PostgresLoading
 from converger.proof.scratch import (
     NAME,
+    Loading,
     Row,
     Scratch,
     created_in,
@@ -154,6 +156,16 @@ class PostgresServer:
                 cursor = connection.execute(statement.encode())
                 answers.append(cursor.fetchall() if cursor.description else [])
             return answers
+
+    @contextlib.contextmanager
+    def loading(self, scratch: Scratch) -> Iterator[Loading]:
+        """See `Server.loading`."""
+        with (
+            self._errors(),
+            self._exclusive(scratch),
+            pgconnect.connect(self._url, scratch.name) as connection,
+        ):
+            yield PostgresLoading(connection)
 
     def close(self) -> None:
         """See `Server.close`. An embedded server is stopped as a whole; dropping first would take time."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
@@ -26,6 +27,37 @@ class Scratch:
 
     name: str
     server: Server
+
+
+class StatementFailed(Exception):
+    """A server refused a statement that is not ours: its words, its code for the error if it has any.
+
+    `line` is how many lines below the beginning of the statement (or of its data) the fault is.
+    """
+
+    def __init__(self, text: str, *, code: str | None = None, line: int = 0) -> None:
+        super().__init__(text)
+        self.text = text
+        self.code = code
+        self.line = line
+
+
+class Loading(Protocol):
+    """One connection to one scratch database that runs what somebody wrote, statement by statement.
+
+    Both methods raise StatementFailed where the statement is at fault, and CouldNotEvaluate where the
+    server is.
+    """
+
+    def execute(self, sql: bytes, *, may_fail: bool = False) -> None:
+        """Run one statement, in the encoding of the dump. With `may_fail` a failure undoes nothing else."""
+
+    def copy(self, sql: bytes, data: Iterable[bytes]) -> None:
+        """Run a COPY … FROM STDIN with its data; only PostgreSQL has it."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the statements began a transaction that they have not ended."""
 
 
 class Server(Protocol):
@@ -67,6 +99,10 @@ class Server(Protocol):
 
     def query_all(self, scratch: Scratch, statements: Sequence[str]) -> list[list[Row]]:
         """The rows of several read-only statements, run over one connection of our own."""
+
+    def loading(self, scratch: Scratch) -> AbstractContextManager[Loading]:
+        """A connection that may write, for a dump. Statements are committed as they are run, without waiting
+        for the disk. Nothing that they set for the session is there in later connections."""
 
     def close(self) -> None:
         """Drop all that this run made and stop the server if it was started for it."""

@@ -17,7 +17,8 @@ from types import TracebackType
 
 from converger import folders
 from converger.errors import CouldNotEvaluate
-from converger.proof.scratch import Row, Scratch, new_name, new_run
+from converger.proof.scratch import Loading, Row, Scratch, new_name, new_run
+from converger.proof.sqliteload import SqliteLoading
 
 BUSY_SECONDS = 20.0
 
@@ -99,6 +100,12 @@ class SqliteServer:
         with self._errors(), contextlib.closing(self._connect(scratch)) as connection:
             connection.execute("PRAGMA query_only = on")
             return [connection.execute(statement).fetchall() for statement in statements]
+
+    @contextlib.contextmanager
+    def loading(self, scratch: Scratch) -> Iterator[Loading]:
+        """See `Server.loading`."""
+        with self._errors(), contextlib.closing(self._connect(scratch)) as connection:
+            yield SqliteLoading(connection)
 
     def close(self) -> None:
         """See `Server.close`: the folder goes with everything in it."""
