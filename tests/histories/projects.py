@@ -1,8 +1,10 @@
-"""Real projects cut open again: what a developer had on disk just before a merge revision was written.
+"""Real projects cut open again: what a developer had on disk with two heads in the history.
 
-Each is the package's own script folder (env.py and script.py.mako unedited where it ships an env.py) with
-only the proper ancestors of one merge, and an interpreter with the package's dependencies where env.py or
-the revisions import them.
+Either just before a merge revision that the maintainers wrote, or with one revision more: a small harmless
+one beside the last revision, on the same parent, as another branch would have brought it. The project is
+the package's own script folder, or a checkout: the package's whole folder, as in the maintainers'
+repository, which then hides the installed one. env.py and script.py.mako are unedited unless a recipe says
+otherwise.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import venv
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .packages import RealHistory, RealMerge, cache_folder, expected_histories, locked, unpacked
@@ -44,67 +47,195 @@ with connectable.connect() as connection:
         context.run_migrations()
 """
 
+SIBLING = "5eb1a9c0ffee"
+SIBLING_TABLE = "converger_sibling"
+SIBLING_FILE = """\
+\"\"\"What another branch added.\"\"\"
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = {parents!r}
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    op.create_table(
+        "{table}",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("note", sa.String(50), nullable=True),
+    )
+
+
+def downgrade():
+    op.drop_table("{table}")
+"""
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one package's history is run. No `requirements`: our own interpreter is enough.
+    """How one package's history is cut open and run.
 
-    `own_env` False replaces env.py, `name_server` says that the configured URL is of another dialect, so
-    that a PostgreSQL server has to be named.
+    `merge` is the maintainers' merge revision to be written anew; without it a sibling is put beside
+    `beside`, which is the last revision unless said. `version` and `versions` (its versions folder) are
+    those of tests/histories/expected.json unless said.
+
+    No `requirements`: our own interpreter is enough; `overrides` are requirements that go before what
+    other packages ask for. `checkout` names the top package of a project that is run as from the
+    maintainers' repository; `leave_out` are its folders and files that no migration needs (glob patterns
+    relative to it). `own_env` False replaces env.py.
+
+    `dialect` is that of the proof, `name_server` says that a server of it has to be named because the
+    configured URL is of another one. `config`, `env`, `options` are arguments of the command line, `files`
+    is written into the project folder. In them, `{folder}` is that folder and `{bin}` the one of the
+    interpreter. `heavy` projects are run by `pytest -m heavy`.
     """
 
     package: str
-    merge: str
+    merge: str | None = None
+    beside: str | None = None
+    version: str | None = None
+    versions: str | None = None
     requirements: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    checkout: str | None = None
+    leave_out: tuple[str, ...] = ()
     own_env: bool = True
+    dialect: str = "postgresql"
     name_server: bool = False
+    config: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+    heavy: bool = False
+    label: str = ""
 
     def __str__(self) -> str:
-        return f"{self.package}-{self.merge}"
+        parts = (self.package, self.merge or self.beside or "last", self.dialect, self.label)
+        return "-".join(part for part in parts if part and part != "postgresql")
 
     @property
     def history(self) -> RealHistory:
-        """The package's facts: the one history that holds the merge."""
-        (found,) = (h for h in expected_histories() if any(m.revision == self.merge for m in h.merges))
+        """The package's facts: the one history that holds the merge, or the named versions folder."""
+        (found,) = (
+            h
+            for h in expected_histories()
+            if h.package == self.package
+            and (self.merge is None or any(m.revision == self.merge for m in h.merges))
+            and (self.versions is None or self.versions in h.versions_folders)
+        )
         return found
 
     @property
-    def real_merge(self) -> RealMerge:
-        """What the maintainers merged."""
+    def real_merge(self) -> RealMerge | None:
+        """What the maintainers merged; None where a sibling makes the second head."""
+        if self.merge is None:
+            return None
         (found,) = (m for m in self.history.merges if m.revision == self.merge)
         return found
 
 
 @dataclass(frozen=True)
 class CutOpen:
-    """A project folder with several heads, and the interpreter that runs it."""
+    """A project folder with several heads, the interpreter that runs it, and how it is run."""
 
     folder: Path
     versions: Path
     python: Path
+    heads: tuple[str, ...]
+    env: Mapping[str, str]
+    options: tuple[str, ...]
 
 
 def cut_open(recipe: Recipe, folder: Path) -> CutOpen:
-    """Build the project of `recipe` in the new folder `folder`, as it was just before its merge."""
+    """Build the project of `recipe` in the new folder `folder`, with several heads."""
+    python = _interpreter(recipe)
+    if recipe.checkout:
+        versions, revisions = _check_out(recipe, folder, python)
+    else:
+        versions, revisions = _copy_script_folder(recipe, folder)
+    heads = _cut(recipe, revisions, versions)
+    if not recipe.own_env:
+        (versions.parent / "env.py").write_text(GENERIC_ENV)
+
+    def placed(text: str) -> str:
+        return text.replace("{folder}", str(folder)).replace("{bin}", str(python.parent))
+
+    for name, text in recipe.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(placed(text))
+    env = {name: placed(value) for name, value in recipe.env.items()}
+    if recipe.checkout:
+        env.setdefault("PYTHONPATH", str(folder))
+    options = ["--alembic-config", recipe.config] if recipe.config else []
+    for name, value in env.items():
+        options += ["--env", f"{name}={value}"]
+    options += [placed(text) for text in recipe.options]
+    return CutOpen(folder, versions, python, heads, env, tuple(options))
+
+
+def _copy_script_folder(recipe: Recipe, folder: Path) -> tuple[Path, Path]:
+    """The package's script folder alone, an alembic.ini beside it: an empty versions folder, and the full one."""
     root = unpacked(recipe.history)
     (versions_folder,) = recipe.history.versions_folders
     source = root / versions_folder
     script = folder / source.parent.name
-    versions = script / source.name
     shutil.copytree(source.parent, script, ignore=shutil.ignore_patterns(source.name))
-    versions.mkdir()
-    with tempfile.TemporaryDirectory() as scratch:
-        graph = read_folders(Path(scratch), (source,))
-        for revision in proper_ancestors(graph, recipe.merge):
-            shutil.copy(revision_path(graph, Path(scratch), revision), versions)
+    (script / source.name).mkdir()
     shipped = source.parent.parent / "alembic.ini"
     if shipped.exists():
         shutil.copy(shipped, folder)
     else:
         (folder / "alembic.ini").write_text(INI.format(folder=script.name))
-    if not recipe.own_env:
-        (script / "env.py").write_text(GENERIC_ENV)
-    return CutOpen(folder, versions, _interpreter(recipe))
+    return script / source.name, source
+
+
+def _check_out(recipe: Recipe, folder: Path, python: Path) -> tuple[Path, Path]:
+    """The package's whole folder as a checkout has it: an empty versions folder, and the installed, full one.
+
+    Bytecode comes along: an interpreter that may write none would compile a large application each time.
+    """
+    assert recipe.checkout
+    installed = _site_packages(python)
+    versions_folder = recipe.versions or recipe.history.versions_folders[0]
+    source = installed / versions_folder
+    top = installed / recipe.checkout
+    left_out = {path for pattern in recipe.leave_out for path in top.glob(pattern)} | {source}
+
+    def leave_out(parent: str, names: list[str]) -> set[str]:
+        return {name for name in names if Path(parent, name) in left_out}
+
+    shutil.copytree(top, folder / recipe.checkout, ignore=leave_out)
+    (folder / versions_folder).mkdir()
+    return folder / versions_folder, source
+
+
+def _cut(recipe: Recipe, source: Path, target: Path) -> tuple[str, ...]:
+    """Fill the empty folder `target` with revisions from `source` so that there are several heads."""
+    with tempfile.TemporaryDirectory() as scratch:
+        graph = read_folders(Path(scratch), (source,))
+        kept = proper_ancestors(graph, recipe.merge) if recipe.merge else frozenset(graph.revisions)
+        for revision in kept:
+            shutil.copy2(revision_path(graph, Path(scratch), revision), target)
+    for helper in source.glob("__init__.py"):
+        shutil.copy2(helper, target)
+    if recipe.real_merge:
+        return recipe.real_merge.heads_before
+    beside = recipe.beside or graph.heads[0]
+    assert recipe.beside or len(graph.heads) == 1, graph.heads
+    parents = graph.revisions[beside].down_revisions
+    down = parents[0] if len(parents) == 1 else parents or None
+    text = SIBLING_FILE.format(revision=SIBLING, parents=down, table=SIBLING_TABLE)
+    (target / f"{SIBLING}_sibling.py").write_text(text)
+    return tuple(sorted((beside, SIBLING)))
+
+
+def _site_packages(python: Path) -> Path:
+    (found,) = python.parent.parent.glob("lib/python3.*/site-packages")
+    return found
 
 
 def _interpreter(recipe: Recipe) -> Path:
@@ -112,22 +243,27 @@ def _interpreter(recipe: Recipe) -> Path:
     if not recipe.requirements:
         return Path(sys.executable)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    target = cache_folder() / "environments" / f"{recipe.package}-{recipe.history.version}-py{version}"
+    name = f"{recipe.package}-{recipe.version or recipe.history.version}-py{version}"
+    target = cache_folder() / "environments" / name
     python = target / "bin" / "python"
     done = target / "installed"
     with locked(target.with_name(target.name + ".lock")):
         if not done.exists():
             shutil.rmtree(target, ignore_errors=True)
-            _install(target, python, recipe.requirements)
+            _install(target, python, recipe)
             done.touch()
     return python
 
 
-def _install(target: Path, python: Path, requirements: tuple[str, ...]) -> None:
+def _install(target: Path, python: Path, recipe: Recipe) -> None:
     # pip takes more than ten minutes to resolve what langflow asks for, uv some seconds.
     uv = _uv()
     _run(uv, "venv", "--quiet", "--python", sys.executable, str(target))
-    _run(uv, "pip", "install", "--quiet", "--python", str(python), *requirements)
+    overrides = target / "overrides.txt"
+    overrides.write_text("".join(f"{line}\n" for line in recipe.overrides))
+    # The worker writes no bytecode, as it must not into a user's tree; a used environment has it.
+    options = ("--quiet", "--compile-bytecode", "--override", str(overrides))
+    _run(uv, "pip", "install", *options, "--python", str(python), *recipe.requirements)
 
 
 def _uv() -> str:

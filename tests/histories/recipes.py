@@ -1,0 +1,71 @@
+"""The real projects that are cut open and proven; one entry a project, with what is special about it.
+
+`{folder}` is the project folder, `{bin}` the folder of its interpreter. docs/real-histories.md says what was
+seen with each.
+"""
+
+from __future__ import annotations
+
+from .projects import Recipe
+
+LANGFLOW = ("langflow-base==1.13.0", "psycopg[binary]")
+
+FLEXMEASURES = Recipe(
+    "flexmeasures",
+    # passlib, which flask-security uses, needs the pkg_resources of an older setuptools.
+    requirements=("flexmeasures==1.0.1", "flask-security-too<5.6", "sqlalchemy<2.1"),
+    overrides=("setuptools<81",),
+    checkout="flexmeasures",
+    leave_out=("ui/static",),
+    config="flexmeasures/data/migrations/alembic.ini",
+    env={"SECRET_KEY": "for the proof only"},
+)
+
+SUPERSET = Recipe(
+    "apache-superset",
+    requirements=("apache-superset==6.1.0", "rich", "flask-caching==2.3.1", "psycopg2-binary"),
+    checkout="superset",
+    leave_out=("static/assets", "translations", "examples/data"),
+    config="superset/migrations/alembic.ini",
+    files={
+        "superset_config.py": "import os\n"
+        "SECRET_KEY = 'for-the-proof-only-0123456789-abcdefghij'\n"
+        "SQLALCHEMY_DATABASE_URI = os.environ['SUPERSET_DATABASE']\n"
+    },
+    env={
+        "SUPERSET_CONFIG_PATH": "{folder}/superset_config.py",
+        "SUPERSET_DATABASE": "postgresql+psycopg2://superset@production.invalid/superset",
+    },
+)
+
+PREFECT = Recipe(
+    "prefect",
+    version="3.8.8",  # the newest that installed when this was written; expected.json holds 3.9.1
+    requirements=("prefect==3.8.8",),
+    checkout="prefect",
+    leave_out=("server/ui", "server/ui-v2", "server/ui_build", "server/ui-v2_build"),
+)
+
+RECIPES = [
+    # 143 revisions; its env.py needs the application's settings, its revisions nothing.
+    Recipe("skyvern", "2c34dee3304e", own_env=False),
+    # A branch label, and an env.py that takes sqlalchemy.url or config.attributes["connection"].
+    Recipe(
+        "quetz-server", "ea6eba9a9ffc", requirements=("quetz-server==0.10.4", "alembic", "psycopg[binary]")
+    ),
+    # An async env.py with an advisory lock and a naming convention; two heads, then three. SQLite is
+    # what its alembic.ini names.
+    Recipe("langflow-base", "844cad9a53fa", requirements=LANGFLOW, name_server=True),
+    Recipe("langflow-base", "a6d8e0f2b4c7", requirements=LANGFLOW, name_server=True),
+]
+
+# Renames data_categories in one branch, adds a column to it in the other. Their merge revision is empty too:
+# a database that ran aaa81d97a6f6 first cannot be upgraded, and one starting from empty may run that first.
+# What is installed with it is of 2022: Alembic 1.8 and SQLAlchemy 1.4.
+FIDES = Recipe(
+    "ethyca-fides",
+    "4fc34906c389",
+    requirements=("ethyca-fides==2.78.2", "setuptools<81", "psycopg2-binary"),
+    own_env=False,
+    name_server=True,
+)
