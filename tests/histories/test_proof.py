@@ -37,14 +37,13 @@ def server() -> Iterator[str]:
         embedded.stop()
 
 
-def cases() -> Iterator[Any]:
-    """Each recipe with its marker; what takes a minute or more is asked for by `-m heavy`."""
-    for recipe in RECIPES:
-        marker = pytest.mark.heavy if recipe.heavy else pytest.mark.network
-        yield pytest.param(recipe, id=str(recipe), marks=marker)
+def case(recipe: Recipe) -> Any:
+    """A recipe with its marker; what takes a minute or more is asked for by `-m heavy`."""
+    marker = pytest.mark.heavy if recipe.heavy else pytest.mark.network
+    return pytest.param(recipe, id=str(recipe), marks=marker)
 
 
-@pytest.mark.parametrize("recipe", cases())
+@pytest.mark.parametrize("recipe", [case(recipe) for recipe in RECIPES])
 def test_what_the_maintainers_merged_is_proven(
     recipe: Recipe, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
