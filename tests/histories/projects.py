@@ -9,20 +9,17 @@ otherwise.
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .packages import RealHistory, RealMerge, cache_folder, expected_histories, locked, unpacked
+from .dumps import Dump, dumped
+from .environments import environment, site_packages
+from .packages import RealHistory, RealMerge, expected_histories, unpacked
 from .reading import proper_ancestors, read_folders, revision_path
-
-INSTALL_SECONDS = 900
 
 INI = """\
 [alembic]
@@ -83,14 +80,14 @@ class Recipe:
     those of tests/histories/expected.json unless said.
 
     No `requirements`: our own interpreter is enough; `overrides` are requirements that go before what
-    other packages ask for. `checkout` names the top package of a project that is run as from the
-    maintainers' repository; `leave_out` are its folders and files that no migration needs (glob patterns
-    relative to it). `own_env` False replaces env.py.
+    other packages ask for, `alone` are installed without what they ask for. `checkout` names the top
+    package of a project that is run as from the maintainers' repository; `leave_out` are its folders and
+    files that no migration needs (glob patterns relative to it). `own_env` False replaces env.py.
 
     `dialect` is that of the proof, `name_server` says that a server of it has to be named because the
     configured URL is of another one. `config`, `env`, `options` are arguments of the command line, `files`
-    is written into the project folder. In them, `{folder}` is that folder and `{bin}` the one of the
-    interpreter. `heavy` projects are run by `pytest -m heavy`.
+    is written into the project folder. In them, `{folder}` is that folder, `{bin}` the one of the
+    interpreter, `{dump}` the file that `dump` makes. `heavy` projects are run by `pytest -m heavy`.
     """
 
     package: str
@@ -100,6 +97,7 @@ class Recipe:
     versions: str | None = None
     requirements: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
     checkout: str | None = None
     leave_out: tuple[str, ...] = ()
     own_env: bool = True
@@ -109,6 +107,7 @@ class Recipe:
     files: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    dump: Dump | None = None
     heavy: bool = False
     label: str = ""
 
@@ -160,8 +159,11 @@ def cut_open(recipe: Recipe, folder: Path) -> CutOpen:
     if not recipe.own_env:
         (versions.parent / "env.py").write_text(GENERIC_ENV)
 
+    dump = str(dumped(recipe.dump)) if recipe.dump else ""
+
     def placed(text: str) -> str:
-        return text.replace("{folder}", str(folder)).replace("{bin}", str(python.parent))
+        text = text.replace("{folder}", str(folder)).replace("{bin}", str(python.parent))
+        return text.replace("{dump}", dump)
 
     for name, text in recipe.files.items():
         path = folder / name
@@ -199,7 +201,7 @@ def _check_out(recipe: Recipe, folder: Path, python: Path) -> tuple[Path, Path]:
     Bytecode comes along: an interpreter that may write none would compile a large application each time.
     """
     assert recipe.checkout
-    installed = _site_packages(python)
+    installed = site_packages(python)
     versions_folder = recipe.versions or recipe.history.versions_folders[0]
     source = installed / versions_folder
     top = installed / recipe.checkout
@@ -216,10 +218,13 @@ def _check_out(recipe: Recipe, folder: Path, python: Path) -> tuple[Path, Path]:
 def _cut(recipe: Recipe, source: Path, target: Path) -> tuple[str, ...]:
     """Fill the empty folder `target` with revisions from `source` so that there are several heads."""
     with tempfile.TemporaryDirectory() as scratch:
-        graph = read_folders(Path(scratch), (source,))
+        graph = read_folders(Path(scratch), (source,), recursive=recipe.history.recursive)
         kept = proper_ancestors(graph, recipe.merge) if recipe.merge else frozenset(graph.revisions)
         for revision in kept:
-            shutil.copy2(revision_path(graph, Path(scratch), revision), target)
+            file = revision_path(graph, Path(scratch), revision).resolve()
+            place = target / file.relative_to(source.resolve())
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, place)
     for helper in source.glob("__init__.py"):
         shutil.copy2(helper, target)
     if recipe.real_merge:
@@ -233,60 +238,9 @@ def _cut(recipe: Recipe, source: Path, target: Path) -> tuple[str, ...]:
     return tuple(sorted((beside, SIBLING)))
 
 
-def _site_packages(python: Path) -> Path:
-    (found,) = python.parent.parent.glob("lib/python3.*/site-packages")
-    return found
-
-
 def _interpreter(recipe: Recipe) -> Path:
-    """The interpreter of an environment with the package's dependencies, made once in the cache folder."""
+    """The interpreter of the recipe's own environment, or ours where it needs none."""
     if not recipe.requirements:
         return Path(sys.executable)
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    name = f"{recipe.package}-{recipe.version or recipe.history.version}-py{version}"
-    target = cache_folder() / "environments" / name
-    python = target / "bin" / "python"
-    done = target / "installed"
-    with locked(target.with_name(target.name + ".lock")):
-        if not done.exists():
-            shutil.rmtree(target, ignore_errors=True)
-            _install(target, python, recipe)
-            done.touch()
-    return python
-
-
-def _install(target: Path, python: Path, recipe: Recipe) -> None:
-    # pip takes more than ten minutes to resolve what langflow asks for, uv some seconds.
-    uv = _uv()
-    _run(uv, "venv", "--quiet", "--python", sys.executable, str(target))
-    overrides = target / "overrides.txt"
-    overrides.write_text("".join(f"{line}\n" for line in recipe.overrides))
-    # The worker writes no bytecode, as it must not into a user's tree; a used environment has it.
-    options = ("--quiet", "--compile-bytecode", "--override", str(overrides))
-    _run(uv, "pip", "install", *options, "--python", str(python), *recipe.requirements)
-
-
-def _uv() -> str:
-    """uv from PATH, else from an environment of its own in the cache folder."""
-    found = shutil.which("uv")
-    if found:
-        return found
-    folder = cache_folder() / "environments" / "uv"
-    with locked(folder.with_name("uv.lock")):
-        if not (folder / "bin" / "uv").exists():
-            venv.create(folder, with_pip=True, clear=True)
-            _run(str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "uv")
-    return str(folder / "bin" / "uv")
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_SECONDS,
-        stdin=subprocess.DEVNULL,
-        env={k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "UV_PYTHON")},
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")
+    name = f"{recipe.package}-{recipe.version or recipe.history.version}"
+    return environment(name, recipe.requirements, overrides=recipe.overrides, alone=recipe.alone)
