@@ -6,10 +6,14 @@ seen with each.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .projects import Recipe
 
 LANGFLOW = ("langflow-base==1.13.0", "psycopg[binary]")
 
+# Flask-Migrate with a script folder inside the package. Its `create` looks up the schema's revision in the
+# database, and reads from the command line whether an upgrade is what runs.
 FLEXMEASURES = Recipe(
     "flexmeasures",
     # passlib, which flask-security uses, needs the pkg_resources of an older setuptools.
@@ -21,6 +25,8 @@ FLEXMEASURES = Recipe(
     env={"SECRET_KEY": "for the proof only"},
 )
 
+# Flask-Migrate; making the application creates tables of Flask-AppBuilder (ab_*) in the database before any
+# migration, and looks at others. Its settings name a database that does not exist.
 SUPERSET = Recipe(
     "apache-superset",
     requirements=("apache-superset==6.1.0", "rich", "flask-caching==2.3.1", "psycopg2-binary"),
@@ -28,22 +34,37 @@ SUPERSET = Recipe(
     leave_out=("static/assets", "translations", "examples/data"),
     config="superset/migrations/alembic.ini",
     files={
-        "superset_config.py": "import os\n"
-        "SECRET_KEY = 'for-the-proof-only-0123456789-abcdefghij'\n"
-        "SQLALCHEMY_DATABASE_URI = os.environ['SUPERSET_DATABASE']\n"
+        "superset_config.py": "SECRET_KEY = 'for-the-proof-only-0123456789-abcdefghij'\n"
+        "SQLALCHEMY_DATABASE_URI = 'postgresql+psycopg2://superset@production.invalid/superset'\n"
     },
-    env={
-        "SUPERSET_CONFIG_PATH": "{folder}/superset_config.py",
-        "SUPERSET_DATABASE": "postgresql+psycopg2://superset@production.invalid/superset",
-    },
+    env={"SUPERSET_CONFIG_PATH": "{folder}/superset_config.py"},
 )
 
+# An application-wide engine made at import, from settings; transaction_per_migration.
+AIRFLOW = Recipe(
+    "apache-airflow-core",
+    requirements=("apache-airflow-core==3.3.2", "psycopg2-binary", "asyncpg"),
+    env={"AIRFLOW_HOME": "{folder}/airflow-home"},
+    options=("--database-url-env", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"),
+)
+
+# env.py chooses the versions folder of the database's dialect when it runs, so its alembic.ini names none:
+# a second one does. It runs an async engine in a thread of its own.
 PREFECT = Recipe(
     "prefect",
-    version="3.8.8",  # the newest that installed when this was written; expected.json holds 3.9.1
+    version="3.8.8",  # what installed when this was written; expected.json holds 3.9.1
     requirements=("prefect==3.8.8",),
     checkout="prefect",
     leave_out=("server/ui", "server/ui-v2", "server/ui_build", "server/ui-v2_build"),
+    versions="prefect/server/database/_migrations/versions/postgresql",
+    config="converge.ini",
+    files={
+        "converge.ini": "[alembic]\n"
+        "script_location = %(here)s/prefect/server/database/_migrations\n"
+        "version_locations = %(here)s/prefect/server/database/_migrations/versions/postgresql\n"
+    },
+    env={"PREFECT_HOME": "{folder}/prefect-home"},
+    options=("--database-url-env", "PREFECT_API_DATABASE_CONNECTION_URL"),
 )
 
 RECIPES = [
@@ -57,6 +78,22 @@ RECIPES = [
     # what its alembic.ini names.
     Recipe("langflow-base", "844cad9a53fa", requirements=LANGFLOW, name_server=True),
     Recipe("langflow-base", "a6d8e0f2b4c7", requirements=LANGFLOW, name_server=True),
+    replace(FLEXMEASURES, merge="3bc1e29ca1f4", options=("--flask-app", "flexmeasures.app:create")),
+    replace(
+        FLEXMEASURES,
+        merge="55d8936a55f9",
+        options=("--command", "flexmeasures db upgrade {revision}"),
+        label="command",
+    ),
+    replace(SUPERSET, merge="eb1c288c71c4", options=("--command", "superset db upgrade {revision}")),
+    replace(SUPERSET, options=("--flask-app", "superset.app:create_app")),
+    AIRFLOW,
+    replace(PREFECT, label="env.py"),
+    replace(
+        PREFECT,
+        options=(*PREFECT.options, "--command", "prefect server database upgrade -y -r {revision}"),
+        label="command",
+    ),
 ]
 
 # Renames data_categories in one branch, adds a column to it in the other. Their merge revision is empty too:
