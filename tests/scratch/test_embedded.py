@@ -22,9 +22,10 @@ import pytest
 
 from converger import folders
 from converger.errors import CouldNotEvaluate
-from converger.proof import embedded
-from converger.proof.embedded import Binaries, EmbeddedPostgres, end_orphan, find_binaries, start_postgres
+from converger.proof import embedded, supervised
+from converger.proof.embedded import Binaries, EmbeddedPostgres, find_binaries, start_postgres
 from converger.proof.pgconnect import connect
+from converger.proof.supervised import end_orphan
 
 ALL = list(find_binaries())
 needs_root = pytest.mark.skipif(
@@ -407,7 +408,7 @@ def test_the_search_finds_path_first_then_the_wheel(monkeypatch: pytest.MonkeyPa
 
 
 def test_progress_is_said_only_when_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(supervised, "QUIET_SECONDS", 0.0)
     said: list[str] = []
     start_postgres(said.append).stop()
     assert said == [f"starting PostgreSQL {ALL[0].version} …"]

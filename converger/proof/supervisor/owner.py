@@ -1,9 +1,9 @@
-"""Owns one embedded PostgreSQL: starts it, and removes every trace of it when its parent is gone.
+"""Owns one embedded server: starts it, and removes every trace of it when its parent is gone.
 
-Run as a script (`python -I -S supervisor.py`), in a session of its own, by `converger.proof.embedded`.
-It uses the standard library only. Its instructions come as one line of JSON on standard input; it
-answers with lines of JSON on standard output. It ends when standard input ends, which the operating
-system takes care of even when the parent is killed with SIGKILL.
+Runs in a process and a session of its own (`main.py`), started by `converger.proof.supervised`. It uses
+the standard library only. Its instructions come as one line of JSON on standard input; it answers with
+lines of JSON on standard output. It ends when standard input ends, which the operating system takes
+care of even when the parent is killed with SIGKILL.
 """
 
 from __future__ import annotations
@@ -25,44 +25,26 @@ from typing import Any
 START_SECONDS = 120
 STOP_SECONDS = 15
 
-CONFIGURATION = """
-listen_addresses = '127.0.0.1'
-fsync = off
-synchronous_commit = off
-full_page_writes = off
-wal_level = minimal
-max_wal_senders = 0
-max_wal_size = 1GB
-wal_init_zero = off
-wal_recycle = off
-checkpoint_timeout = 1d
-autovacuum = off
-jit = off
-bgwriter_lru_maxpages = 0
-huge_pages = off
-shared_buffers = 32MB
-dynamic_shared_memory_type = mmap
-max_parallel_workers_per_gather = 0
-max_parallel_maintenance_workers = 0
-max_connections = 50
-max_locks_per_transaction = 512
-timezone = 'UTC'
-log_timezone = 'UTC'
-lc_messages = 'C'
-logging_collector = off
-"""
-"""Throw-away settings. Dynamic shared memory is in files: in /dev/shm a killed server's would stay behind."""
-
 
 class StopRequested(Exception):
     """The parent is gone or said stop."""
 
 
 class StartFailed(Exception):
-    """What PostgreSQL said instead of starting."""
+    """What the server said instead of starting."""
 
 
 class Supervisor:
+    """What is the same for every product. Orders: `binaries`, `copy`, `copied`, `password`, `bases`,
+    `user`, `prefix` (of the folder), and what the product needs."""
+
+    product = "the server"
+    probe = "server"
+    """Which of the binaries is asked for its version, to see whether it can be run."""
+    stop_signal = signal.SIGKILL
+    telling = r"ERROR|error"
+    """Lines of the log that say why."""
+
     def __init__(self, orders: dict[str, Any]) -> None:
         self.orders = orders
         self.parent = os.getppid()
@@ -73,6 +55,22 @@ class Supervisor:
         self.folder: str | None = None
         self.mark: int | None = None
         self.server: subprocess.Popen[bytes] | None = None
+
+    # -- what the products do
+
+    def initialise(self, binaries: dict[str, str]) -> None:
+        """Make an empty data folder."""
+        raise NotImplementedError
+
+    def command(self, binaries: dict[str, str], port: int) -> list[str]:
+        """The server's command line."""
+        raise NotImplementedError
+
+    def is_up(self) -> bool:
+        """Whether the server that was started takes connections by now."""
+        raise NotImplementedError
+
+    # -- the way of all
 
     def run(self) -> None:
         try:
@@ -93,7 +91,7 @@ class Supervisor:
 
     def start_somewhere(self) -> int:
         """Start in the first of the folders that will do: one may be too full, or forbid programs."""
-        failure = StartFailed("there is no temporary folder that PostgreSQL's user can enter")
+        failure = StartFailed(f"there is no temporary folder that {self.product}'s user can enter")
         for base in self.orders["bases"]:
             if not os.access(base, os.W_OK | os.X_OK) or not self.can_enter(base):
                 continue
@@ -124,7 +122,7 @@ class Supervisor:
     # -- the folder
 
     def make_folder(self, base: str) -> None:
-        self.folder = os.path.join(os.path.realpath(base), f"converger-pg-{secrets.token_hex(8)}")
+        self.folder = os.path.join(os.path.realpath(base), self.orders["prefix"] + secrets.token_hex(8))
         os.mkdir(self.folder, 0o711 if self.identity else 0o700)
         if self.identity:
             os.chmod(self.folder, 0o711)  # noqa: S103 - the umask may have forbidden it
@@ -145,7 +143,7 @@ class Supervisor:
         A wheel under /root is such a case: nobody but root may enter it.
         """
         binaries: dict[str, str] = self.orders["binaries"]
-        if not self.identity or self.as_server_user([binaries["initdb"], "--version"]) == 0:
+        if not self.identity or self.as_server_user([binaries[self.probe], "--version"]) == 0:
             return binaries
         assert self.folder is not None
         for source, target in self.orders["copy"]:
@@ -164,8 +162,10 @@ class Supervisor:
                 if not os.path.islink(name):
                     os.chmod(name, 0o755)  # noqa: S103
         copied = {name: os.path.join(root, path) for name, path in self.orders["copied"].items()}
-        if not copied or self.as_server_user([copied["initdb"], "--version"]) != 0:
-            raise StartFailed(f"{binaries['initdb']} cannot be run by the user that PostgreSQL would run as")
+        if not copied or self.as_server_user([copied[self.probe], "--version"]) != 0:
+            raise StartFailed(
+                f"{binaries[self.probe]} cannot be run by the user that {self.product} would run as"
+            )
         return copied
 
     def as_server_user(self, command: list[str]) -> int:
@@ -190,73 +190,41 @@ class Supervisor:
             os.chown(path, self.identity["user"], self.identity["group"])
         return path
 
-    # -- the server
-
-    def initialise(self, binaries: dict[str, str]) -> None:
+    def private_folder(self, name: str) -> str:
         assert self.folder is not None
-        for name in ("data", "socket"):
-            os.mkdir(os.path.join(self.folder, name), 0o700)
-            self.private(name)
-        password = os.path.join(self.folder, "password")
-        descriptor = os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        os.write(descriptor, self.orders["password"].encode() + b"\n")
+        os.mkdir(os.path.join(self.folder, name), 0o700)
+        return self.private(name)
+
+    def private_file(self, name: str, content: str) -> str:
+        assert self.folder is not None
+        path = os.path.join(self.folder, name)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(descriptor, content.encode())
         os.close(descriptor)
-        self.private("password")
-        command = [
-            binaries["initdb"],
-            f"--pgdata={self.folder}/data",
-            "--username=postgres",
-            "--encoding=UTF8",
-            "--auth=scram-sha-256",
-            f"--pwfile={password}",
-            "--no-sync",
-        ]
-        if self.orders["major"] >= 16:
-            # Saves initdb from trying out how much it could have. Fewer scram_iterations would save 4 ms for
-            # each connection, but pg8000 refuses fewer than 4096.
-            command += ["--set=shared_buffers=32MB", "--set=max_connections=50"]
-        if self.orders["major"] >= 18:
-            command.append("--no-data-checksums")
-        for locale in ("C.UTF-8", "C"):
-            status = self.wait(self.spawn([*command, f"--locale={locale}"], binaries), START_SECONDS)
-            if status == 0:
-                break
-            shutil.rmtree(f"{self.folder}/data", ignore_errors=True)
-            os.mkdir(f"{self.folder}/data", 0o700)
-            self.private("data")
-        else:
-            raise StartFailed(f"initdb ended with status {status}: {self.log_tail()}")
-        os.unlink(password)
+        return self.private(name)
+
+    # -- the server
 
     def start(self, binaries: dict[str, str]) -> int:
         assert self.folder is not None
-        # A socket's path may not be longer than 107 bytes; connections go over TCP anyway.
-        sockets = f"{self.folder}/socket"
-        configuration = CONFIGURATION
-        configuration += f"unix_socket_directories = '{sockets if len(sockets) < 80 else ''}'\n"
-        with open(f"{self.folder}/data/postgresql.conf", "a", encoding="utf-8") as file:
-            file.write(configuration)
         for _ in range(10):
             port = free_port()
-            command = [binaries["postgres"], "-D", f"{self.folder}/data", "-p", str(port)]
             with open(f"{self.folder}/log", "wb"):
                 pass
-            self.server = self.spawn(command, binaries)
+            self.server = self.spawn(self.command(binaries, port), binaries)
             if self.is_ready():
                 return port
             if "in use" not in self.log_tail():
                 break
-        raise StartFailed(f"postgres did not start: {self.log_tail()}")
+        raise StartFailed(f"{self.probe} did not start: {self.log_tail()}")
 
     def is_ready(self) -> bool:
-        """Whether the server came up. Its pid file says so, as it does to pg_ctl."""
-        assert self.server is not None and self.folder is not None
+        """Whether the server came up, in time."""
+        assert self.server is not None
         deadline = time.monotonic() + START_SECONDS
         while self.server.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(OSError), open(f"{self.folder}/data/postmaster.pid", "rb") as file:
-                lines = file.read().split(b"\n")
-                if len(lines) >= 8 and lines[7].strip() == b"ready":
-                    return True
+            if self.is_up():
+                return True
             self.listen(0.005)
         return False
 
@@ -269,7 +237,7 @@ class Supervisor:
                 stderr=log,
                 cwd="/",
                 env={
-                    "PATH": os.path.dirname(binaries["postgres"]) + ":/usr/bin:/bin",
+                    "PATH": os.path.dirname(binaries[self.probe]) + ":/usr/bin:/bin",
                     "LC_MESSAGES": "C",
                     "TZ": "UTC",
                 },
@@ -277,13 +245,13 @@ class Supervisor:
                 **self.identity,
             )
 
-    def wait(self, process: subprocess.Popen[bytes], seconds: float) -> int:
-        """The status of initdb, when it ends. It is ended when it takes too long, or we are to stop."""
+    def wait(self, process: subprocess.Popen[bytes], seconds: float, what: str) -> int:
+        """The status of a program, when it ends. It is ended when it takes too long, or we are to stop."""
         deadline = time.monotonic() + seconds
         try:
             while process.poll() is None:
                 if time.monotonic() > deadline:
-                    raise StartFailed(f"initdb took longer than {seconds:.0f} s")
+                    raise StartFailed(f"{what} took longer than {seconds:.0f} s")
                 self.listen(0.005)
         finally:
             if process.returncode is None:
@@ -296,7 +264,7 @@ class Supervisor:
             open(f"{self.folder}/log", encoding="utf-8", errors="replace") as file,
         ):
             lines = [line.strip() for line in file.read().splitlines() if line.strip()]
-            telling = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|error", line)]
+            telling = [line for line in lines if re.search(self.telling, line)]
             return " / ".join((telling or lines)[-3:])[-600:]
         return "(no log)"
 
@@ -304,7 +272,7 @@ class Supervisor:
         """Stop the server at once, it is throw-away, and remove the folder with everything in it."""
         if self.server is not None and self.server.poll() is None:
             with contextlib.suppress(OSError):
-                self.server.send_signal(signal.SIGQUIT)
+                self.server.send_signal(self.stop_signal)
             try:
                 self.server.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
@@ -324,7 +292,7 @@ class Supervisor:
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End initdb, and wait for the server that it feeds, which is in the same process group.
+    """End a program that makes a data folder, and wait for the server that it feeds, in the same process group.
 
     That server ends in order, and gives its shared memory back, when its input ends. A signal would kill it
     on the spot (`postgres --boot` handles none), and so would removing its folder.
@@ -343,24 +311,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def on_signal(number: int, frame: object) -> None:
-    raise StopRequested
-
-
-def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, on_signal)
-    line = b""
-    while not line.endswith(b"\n"):
-        part = os.read(0, 1)
-        if not part:
-            return
-        line += part
-    Supervisor(json.loads(line)).run()
-
-
-if __name__ == "__main__":
-    main()
