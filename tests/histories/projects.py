@@ -138,10 +138,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class CutOpen:
-    """A project folder with several heads, the interpreter that runs it, and how it is run."""
+    """A project folder, the interpreter that runs it, and how it is run; `heads` are those to be merged."""
 
     folder: Path
-    versions: Path
+    versions: tuple[Path, ...]
     python: Path
     heads: tuple[str, ...]
     env: Mapping[str, str]
@@ -151,13 +151,10 @@ class CutOpen:
 def cut_open(recipe: Recipe, folder: Path) -> CutOpen:
     """Build the project of `recipe` in the new folder `folder`, with several heads."""
     python = _interpreter(recipe)
-    if recipe.checkout:
-        versions, revisions = _check_out(recipe, folder, python)
-    else:
-        versions, revisions = _copy_script_folder(recipe, folder)
-    heads = _cut(recipe, revisions, versions)
+    versions = _check_out(recipe, folder, python) if recipe.checkout else _copy_script_folder(recipe, folder)
+    heads = _cut(recipe, versions)
     if not recipe.own_env:
-        (versions.parent / "env.py").write_text(GENERIC_ENV)
+        (versions[0].parent / "env.py").write_text(GENERIC_ENV)
 
     dump = str(dumped(recipe.dump)) if recipe.dump else ""
 
@@ -179,62 +176,57 @@ def cut_open(recipe: Recipe, folder: Path) -> CutOpen:
     return CutOpen(folder, versions, python, heads, env, tuple(options))
 
 
-def _copy_script_folder(recipe: Recipe, folder: Path) -> tuple[Path, Path]:
-    """The package's script folder alone, an alembic.ini beside it: an empty versions folder, and the full one."""
-    root = unpacked(recipe.history)
-    (versions_folder,) = recipe.history.versions_folders
-    source = root / versions_folder
-    script = folder / source.parent.name
-    shutil.copytree(source.parent, script, ignore=shutil.ignore_patterns(source.name))
-    (script / source.name).mkdir()
-    shipped = source.parent.parent / "alembic.ini"
+def _copy_script_folder(recipe: Recipe, folder: Path) -> tuple[Path, ...]:
+    """The package's script folder alone, with an alembic.ini beside it; gives its versions folders."""
+    sources = [unpacked(recipe.history) / name for name in recipe.history.versions_folders]
+    (source,) = {source.parent for source in sources}
+    script = folder / source.name
+    shutil.copytree(source, script)
+    shipped = source.parent / "alembic.ini"
     if shipped.exists():
         shutil.copy(shipped, folder)
     else:
         (folder / "alembic.ini").write_text(INI.format(folder=script.name))
-    return script / source.name, source
+    return tuple(script / source.name for source in sources)
 
 
-def _check_out(recipe: Recipe, folder: Path, python: Path) -> tuple[Path, Path]:
-    """The package's whole folder as a checkout has it: an empty versions folder, and the installed, full one.
+def _check_out(recipe: Recipe, folder: Path, python: Path) -> tuple[Path, ...]:
+    """The package's whole folder as it is installed, as a checkout has it; gives its versions folders.
 
     Bytecode comes along: an interpreter that may write none would compile a large application each time.
     """
     assert recipe.checkout
-    installed = site_packages(python)
-    versions_folder = recipe.versions or recipe.history.versions_folders[0]
-    source = installed / versions_folder
-    top = installed / recipe.checkout
-    left_out = {path for pattern in recipe.leave_out for path in top.glob(pattern)} | {source}
+    top = site_packages(python) / recipe.checkout
+    left_out = {path for pattern in recipe.leave_out for path in top.glob(pattern)}
 
     def leave_out(parent: str, names: list[str]) -> set[str]:
         return {name for name in names if Path(parent, name) in left_out}
 
     shutil.copytree(top, folder / recipe.checkout, ignore=leave_out)
-    (folder / versions_folder).mkdir()
-    return folder / versions_folder, source
+    names = (recipe.versions,) if recipe.versions else recipe.history.versions_folders
+    return tuple(folder / name for name in names)
 
 
-def _cut(recipe: Recipe, source: Path, target: Path) -> tuple[str, ...]:
-    """Fill the empty folder `target` with revisions from `source` so that there are several heads."""
+def _cut(recipe: Recipe, versions: tuple[Path, ...]) -> tuple[str, ...]:
+    """Take revisions out of the folders `versions`, or put one in, so that a line of history has several heads.
+
+    Of a line that is cut at a merge only what the merge builds on is left; lines with other bases stay. Gives
+    the heads that are to be merged.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        graph = read_folders(Path(scratch), (source,), recursive=recipe.history.recursive)
-        kept = proper_ancestors(graph, recipe.merge) if recipe.merge else frozenset(graph.revisions)
-        for revision in kept:
-            file = revision_path(graph, Path(scratch), revision).resolve()
-            place = target / file.relative_to(source.resolve())
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, place)
-    for helper in source.glob("__init__.py"):
-        shutil.copy2(helper, target)
-    if recipe.real_merge:
-        return recipe.real_merge.heads_before
-    beside = recipe.beside or graph.heads[0]
+        graph = read_folders(Path(scratch), versions, recursive=recipe.history.recursive)
+        if recipe.merge and recipe.real_merge:
+            kept = proper_ancestors(graph, recipe.merge)
+            line = graph.descendants([id for id in graph.bases if id in kept])
+            for revision in line - kept:
+                revision_path(graph, Path(scratch), revision).unlink()
+            return recipe.real_merge.heads_before
     assert recipe.beside or len(graph.heads) == 1, graph.heads
+    beside = recipe.beside or graph.heads[0]
     parents = graph.revisions[beside].down_revisions
     down = parents[0] if len(parents) == 1 else parents or None
     text = SIBLING_FILE.format(revision=SIBLING, parents=down, table=SIBLING_TABLE)
-    (target / f"{SIBLING}_sibling.py").write_text(text)
+    (versions[0] / f"{SIBLING}_sibling.py").write_text(text)
     return tuple(sorted((beside, SIBLING)))
 
 

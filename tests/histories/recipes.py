@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from .dumps import Dump
 from .projects import Recipe
 
 LANGFLOW = ("langflow-base==1.13.0", "psycopg[binary]")
@@ -67,6 +68,33 @@ PREFECT = Recipe(
     options=("--database-url-env", "PREFECT_API_DATABASE_CONNECTION_URL"),
 )
 
+# Two labelled trees. env.py wants two URLs as -x arguments, and looks at the revision on the command line to
+# choose between them. Its base expects the tables of release 22.01; release 24.2 makes its own database and
+# stamps it with two revisions, one of each tree.
+GALAXY_URLS = " ".join(
+    f"-x {tree}_url=postgresql+psycopg2://galaxy@production.invalid/galaxy" for tree in ("gxy", "tsi")
+)
+GALAXY = Recipe(
+    "galaxy-data",
+    requirements=("galaxy-data==26.1.2", "psycopg2-binary"),
+    options=(
+        *("--command", f"alembic {GALAXY_URLS} upgrade {{revision}}"),
+        *("--base-sql", "{dump}"),
+    ),
+    dump=Dump(
+        "galaxy-data",
+        "24.2.4",
+        requirements=("galaxy-data==24.2.4", "psycopg2-binary", "sqlalchemy<2.1", "setuptools<81"),
+        command=(
+            *("{bin}/python", "-c"),
+            "import sys, sqlalchemy; from galaxy.model.migrations import verify_databases;"
+            " engine = sqlalchemy.create_engine(sys.argv[1]);"
+            " verify_databases(engine, None, None, None, None, None, True)",
+            "postgresql+psycopg2://{url}",
+        ),
+    ),
+)
+
 RECIPES = [
     # 143 revisions; its env.py needs the application's settings, its revisions nothing.
     Recipe("skyvern", "2c34dee3304e", own_env=False),
@@ -94,6 +122,7 @@ RECIPES = [
         options=(*PREFECT.options, "--command", "prefect server database upgrade -y -r {revision}"),
         label="command",
     ),
+    replace(GALAXY, merge="75b461a2b24a"),
 ]
 
 # Renames data_categories in one branch, adds a column to it in the other. Their merge revision is empty too:

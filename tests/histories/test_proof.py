@@ -148,7 +148,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 config = Config()
 config.set_main_option("script_location", sys.argv[1])
-config.set_main_option("version_locations", sys.argv[2])
+config.set_main_option("version_locations", "\\n".join(sys.argv[1:]))
 config.set_main_option("path_separator", "newline")
 print(*ScriptDirectory.from_config(config).get_heads(), sep="\\n")
 """
@@ -157,7 +157,7 @@ print(*ScriptDirectory.from_config(config).get_heads(), sep="\\n")
 def alembic_heads(project: CutOpen) -> list[str]:
     """What the project's own Alembic says; several of them keep their script folder out of the ini file."""
     done = subprocess.run(
-        [str(project.python), "-c", HEADS, str(project.versions.parent), str(project.versions)],
+        [str(project.python), "-c", HEADS, *map(str, project.versions)],
         cwd=project.folder,
         capture_output=True,
         text=True,
