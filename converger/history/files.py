@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from converger.project import Project
 
 _SKIPPED = (".#", "__init__")
+_NAMED = 3
+"""Folders that a message names."""
+_LOOKED_AT = 5
+"""Files of a folder that Alembic does not read: one that holds revisions holds little else."""
 _COMPILED = re.compile(r"(?!\.\#|__init__)(.*\.py)[co]$")
 
 
@@ -35,6 +39,9 @@ class Search:
         self.problems: list[Problem] = []
         for location in project.version_locations:
             self._location(str(location))
+        if not self.candidates:
+            for location in project.version_locations:
+                self._look_below(str(location))
         self.candidates.sort()
 
     def _location(self, location: str) -> None:
@@ -59,6 +66,34 @@ class Search:
             self._folders.append((location, self._tree.real(location)))
             while self._folders:
                 self._folder(*self._folders.pop())
+
+    def _look_below(self, location: str) -> None:
+        """A history that seems empty: an env.py may choose one of the folders below when it runs."""
+        if self._recursive or self._leaves(location) or self._tree.kind(location) != "folder":
+            return
+        try:
+            below = sorted(name for name, kind in self._tree.scan(location) if kind == "folder")
+        except OSError:
+            return  # that it cannot be read has been said
+        holding = [name for name in below if self._holds_revisions(os.path.join(location, name))]
+        if holding:
+            named = " and ".join(f"{_printable(name)}/" for name in holding[:_NAMED])
+            self._error(
+                "revisions-below",
+                f"There is no revision here, but there are in {named}, where Alembic does not look by itself.",
+                location,
+            )
+
+    def _holds_revisions(self, folder: str) -> bool:
+        """Whether one of the first sources in a folder looks like a revision file."""
+        try:
+            names = sorted(
+                name for name, kind in self._tree.scan(folder) if kind == "file" and _is_source(name)
+            )
+            paths = [os.path.join(folder, name) for name in names[:_LOOKED_AT]]
+            return any(b"down_revision" in self._tree.read(path) for path in paths)
+        except OSError:
+            return False
 
     def _leaves(self, path: str) -> bool:
         """Inside the root by name, but not once its links are followed."""

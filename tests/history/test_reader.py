@@ -400,6 +400,32 @@ def test_unreadable_files_and_folders(versions: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_a_history_that_is_empty_only_because_it_is_in_folders_below(versions: Path, tmp_path: Path) -> None:
+    """As prefect has it: env.py chooses the folder of the database's dialect."""
+    for name in ("postgresql", "sqlite", "notes"):
+        (versions / name).mkdir()
+    write_revision(versions / "postgresql", "a")
+    write_revision(versions / "sqlite", "b")
+    (versions / "notes" / "example.py").write_text("print('no revision')\n")
+    _, history, graph = ours(tmp_path)
+    assert not graph.revisions
+    [problem] = history.problems
+    assert (problem.code, problem.severity, problem.path) == (
+        "revisions-below",
+        "error",
+        "migrations/versions",
+    )
+    assert "postgresql/ and sqlite/" in problem.message and "notes" not in problem.message
+
+    write_revision(versions, "c")  # then the folders below are not what Alembic would run, and that is fine
+    assert ours(tmp_path)[1].problems == ()
+    (versions / "c_.py").unlink()
+    ini = tmp_path / "alembic.ini"
+    ini.write_text(ini.read_text() + "version_locations = %(here)s/migrations/versions/postgresql\n")
+    _, history, graph = ours(tmp_path)
+    assert (list(graph.revisions), history.problems) == (["a"], ())
+
+
 def test_file_names_that_are_no_text(versions: Path, tmp_path: Path) -> None:
     path = os.fsencode(versions) + b"/caf\xe9.py"
     Path(os.fsdecode(path)).write_text("revision = 'a'\ndown_revision = x()\n")
