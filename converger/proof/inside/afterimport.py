@@ -90,7 +90,7 @@ class _Finder:
                 continue
             if hasattr(finder, "find_spec"):
                 spec = finder.find_spec(name, path, target)
-            elif hasattr(finder, "find_module"):  # the protocol before 3.4; Python 3.12 dropped it
+            elif sys.version_info < (3, 12) and hasattr(finder, "find_module"):  # the protocol before 3.4
                 loader = finder.find_module(name, path)
                 spec = None if loader is None else importlib.util.spec_from_loader(name, loader)
             else:

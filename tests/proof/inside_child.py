@@ -1,0 +1,37 @@
+"""Runs a few lines in an interpreter of their own, with `converger/proof/inside` importable as it is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import converger.proof
+
+PYTHON = os.environ.get("CONVERGER_TEST_PYTHON", sys.executable)
+"""By hand these tests can run the inside on another interpreter: the floor is 3.8."""
+
+
+def answer(source: str, folder: Path, *, environment: dict[str, str] | None = None, **values: object) -> Any:
+    """What the child's lines put into `answer`. `values` are names in them; `folder` is its working folder."""
+    script = (
+        f"import json, sys\nsys.path[:0] = {[str(Path(converger.proof.__path__[0])), str(folder)]!r}\n"
+        + "".join(f"{name} = json.loads({json.dumps(value)!r})\n" for name, value in values.items())
+        + textwrap.dedent(source)
+        + "\nprint('\\nANSWER ' + json.dumps(answer, default=repr))\n"
+    )
+    done = subprocess.run(
+        [PYTHON, "-X", "dev", "-W", "ignore::DeprecationWarning", "-c", script],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.rpartition("\nANSWER ")[2])
