@@ -23,8 +23,9 @@ from .packages import cache_folder, locked
 class Dump:
     """How an older release of a package makes its database.
 
-    `command` is its own set-up. In it and in `env`, `{bin}` is the folder of that release's interpreter,
-    `{folder}` an empty one that holds `files`, `{url}` the database as user:password@host:port/name.
+    `command` is its own set-up. In it, in `env` and in `files`, `{bin}` is the folder of that release's
+    interpreter, `{folder}` one that holds nothing but `files`, `{url}` the database as
+    user:password@host:port/name.
     """
 
     package: str
@@ -55,8 +56,6 @@ def _make(dump: Dump, python: Path, target: Path) -> None:
         login = server.url
         url = f"{login.user}:{login.password}@{login.host}:{login.port}/{login.database}"
         with tempfile.TemporaryDirectory() as folder:
-            for file, text in dump.files.items():
-                Path(folder, file).write_text(text)
 
             def placed(text: str) -> str:
                 places = {"{bin}": str(python.parent), "{folder}": folder, "{url}": url}
@@ -64,6 +63,8 @@ def _make(dump: Dump, python: Path, target: Path) -> None:
                     text = text.replace(place, value)
                 return text
 
+            for file, text in dump.files.items():
+                Path(folder, file).write_text(placed(text))
             env = {key: placed(value) for key, value in dump.env.items()}
             run(*map(placed, dump.command), env=env, cwd=Path(folder))
         # Without --no-owner: as somebody who has never heard of us would take it.
