@@ -192,6 +192,23 @@ def _pairs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
     return pairs
 
 
+def _words(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        try:
+            words = shlex.split(value)
+        except ValueError as error:
+            raise click.BadParameter(f"{value!r} cannot be read as a command: {error}") from None
+        if not words:
+            raise click.BadParameter("the command is empty")
+    return value
+
+
+def _command(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and "{revision}" not in value:
+        raise click.BadParameter("the command has no {revision}, for the revision to upgrade to")
+    return _words(ctx, param, value)
+
+
 def _start(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     # An empty one would quietly mean "all heads". No revision id and no name in git starts with a hyphen.
     if value is not None and (not value.strip() or value.startswith("-")):
@@ -257,6 +274,39 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: float | None) 
     help="A variable in which env.py looks for its database; it gets the scratch database's URL. Repeatable.",
 )
 @click.option(
+    "--flask-app",
+    metavar="MODULE:FACTORY",
+    help="The Flask application of a project with Flask-Migrate. Default: found as `flask` does, from"
+    " FLASK_APP, .flaskenv, wsgi.py or app.py.",
+)
+@click.option(
+    "--command",
+    "upgrade_command",
+    metavar="COMMAND",
+    callback=_command,
+    help="The project's own way to upgrade, where env.py alone is not enough; {revision} stands for the"
+    " target. For instance 'flask db upgrade {revision}'.",
+)
+@click.option(
+    "--base-sql",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A dump to load first, for a history that does not start from an empty database.",
+)
+@click.option(
+    "--prepare",
+    metavar="COMMAND",
+    callback=_words,
+    help="The project's own set-up, run first on each new scratch database, for a history that does not start"
+    " from an empty one.",
+)
+@click.option(
+    "--allow-network",
+    is_flag=True,
+    help="Let env.py and the migrations use the network. Default: they reach the scratch server only, where"
+    " the system can see to that.",
+)
+@click.option(
     "--timeout",
     type=float,
     metavar="SECONDS",
@@ -286,6 +336,7 @@ def converge(shared: Shared, timeout: float | None, **chosen: Any) -> int:
 
     if timeout is not None:
         chosen["timeout"] = timeout
+    chosen["command"] = chosen.pop("upgrade_command")
     options = _options(shared, **chosen)
     if options.skip_validation:
         say(["WARNING: --skip-validation: nothing will be proven"])

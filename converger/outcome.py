@@ -56,7 +56,9 @@ class Options:
     """All that a person chose for one run of `converge`.
 
     `env` are variables for the worker (`--env`), `database_url_env` the names of variables that shall
-    hold the scratch database's URL, `timeout` the seconds that one step may take.
+    hold the scratch database's URL, `timeout` the seconds that one step may take. `base_sql` is a dump that a
+    database starts from, `prepare` a command that sets one up, `flask_app` what `flask --app` would get,
+    `command` the project's own way to upgrade, with `{revision}` in it.
     """
 
     config: Path | None = None
@@ -72,6 +74,11 @@ class Options:
     database_url_env: tuple[str, ...] = ()
     timeout: float = DEFAULT_TIMEOUT
     across_labels: bool = False
+    base_sql: Path | None = None
+    prepare: str | None = None
+    flask_app: str | None = None
+    command: str | None = None
+    allow_network: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     """Our own environment, of which the worker sees only what a process needs to run at all."""
 

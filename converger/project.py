@@ -47,6 +47,8 @@ class Project:
     revision_environment: bool
     hooks: tuple[Mapping[str, str], ...]
     """Post-write hooks as Alembic's `Config.get_hooks_list()` gives them: `_hook_name`, `type`, `options`, …"""
+    databases: tuple[str, ...] = ()
+    """The ini sections of a project with several databases (Alembic's multidb template); () for one."""
     problems: tuple[Problem, ...] = ()
 
 
@@ -68,6 +70,7 @@ def load_project(tree: Tree, *, config: Path | None, section: str = "alembic", c
         script_location, base = _flask_migrate(tree, ini, settings)
     else:
         script_location, base = _script_location(tree, location, settings, str(cwd), beside, problems)
+    databases = settings.databases()
     versions = settings.version_locations()
     if versions:
         if location is not None and os.path.isabs(location) and base != beside:
@@ -89,7 +92,8 @@ def load_project(tree: Tree, *, config: Path | None, section: str = "alembic", c
         truncate_slug_length=settings.number("truncate_slug_length") or 40,
         output_encoding=settings.text("output_encoding") or "utf-8",
         timezone=settings.text("timezone"),
-        sqlalchemy_url=settings.optional_text("sqlalchemy.url"),
+        sqlalchemy_url=_url(settings, databases),
+        databases=databases,
         revision_environment=settings.loose_flag("revision_environment"),
         hooks=hooks,
         problems=tuple(problems),
@@ -206,6 +210,13 @@ def _script_location(
         code="no-script-location",
         hint="run in the project's folder, or pass --alembic-config PATH",
     )
+
+
+def _url(settings: Settings, databases: tuple[str, ...]) -> str | None:
+    """The database that is configured; of several, the first."""
+    if databases:
+        return settings.optional_text_of(databases[0], "sqlalchemy.url")
+    return settings.optional_text("sqlalchemy.url")
 
 
 def _base_of_versions(tree: Tree, versions: Iterable[str], cwd: str, beside: str) -> str:

@@ -77,6 +77,19 @@ class Settings:
             return []
         return [section for section in self._parser.sections() if self._parser.has_option(section, name)]
 
+    def databases(self) -> tuple[str, ...]:
+        """The sections that `databases` lists, as Alembic's multidb template does; () for one database."""
+        names = [name for name in re.split(r",\s*|\s+", self.optional_text("databases") or "") if name]
+        with_url = self.sections_with("sqlalchemy.url")
+        return tuple(dict.fromkeys(names)) if names and all(name in with_url for name in names) else ()
+
+    def optional_text_of(self, section: str, name: str) -> str | None:
+        """An option of another section of the ini file; None where it is missing or cannot be interpolated."""
+        try:
+            return self._parser.get(section, name, fallback=None)
+        except configparser.Error:
+            return None
+
     def described(self) -> str:
         """The files and sections that were asked, for messages."""
         parts = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shlex
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +20,13 @@ from converger.mergefile import MergeFile, Note
 from converger.outcome import Options, Progress
 from converger.project import Project
 from converger.proof.blindness import Blindness
-from converger.proof.process import LoadFailed, Worker
+from converger.proof.door import Door
+from converger.proof.packing import packed
+from converger.proof.process import Flask, LoadFailed, Worker
 from converger.proof.scratch import Server
 from converger.proof.servers import dialect_of, driver_of, open_server
+from converger.proof.sites import Site, Sites
+from converger.proof.start import StartingPoint
 
 _URL_NAMES = ("DATABASE_URL", "SQLALCHEMY_DATABASE_URI")
 """Variables that hold the scratch URL for projects that read their database from the environment."""
@@ -35,6 +41,7 @@ class Bench:
     """
 
     server: Server
+    sites: Sites
     worker: Worker
     preloaded: bool
     began: float
@@ -46,6 +53,10 @@ class Bench:
         self.python = project_python(project, options.python, options.environment)
         self.url_names = tuple(dict.fromkeys((*_URL_NAMES, *options.database_url_env)))
         self.own_server = not options.database_url
+        self.command = tuple(shlex.split(options.command)) if options.command else None
+        self._start_from = StartingPoint(options.base_sql, options.prepare, progress)
+        self._cut_network = not options.allow_network
+        self._network_note = "--allow-network" if options.allow_network else None
         self._options = options
         self._staged: tuple[Path, ...] = ()
         self._stack = ExitStack()
@@ -59,6 +70,8 @@ class Bench:
             self._dialect = dialect_of(self._options.database_url, self.project.sqlalchemy_url)
             self.driver = driver_of(self._options.database_url, self.project.sqlalchemy_url)
             self._folder = stack.enter_context(run_folder())
+            self._program = self._folder / "converger-inside.pyz"
+            self._program.write_bytes(packed())
             self.worker = self._start(stack)
             self._stack = stack.pop_all()
         return self
@@ -72,14 +85,37 @@ class Bench:
         """Show the worker the merges, which are not in the tree yet, and open the server."""
         with _needs_room():
             self._staged = tuple(self._stage(number, file) for number, file in enumerate(files))
-        self.worker.load(staged=self._staged, preload=True)
+        self.worker.load(staged=self._staged, preload=self.command is None)
         self.server = open_server(
             database_url=self._options.database_url,
             project_url=self.project.sqlalchemy_url,
             progress=self.progress.say,
         )
         self._stack.callback(self.server.close)
+        reason = self.server.why_no_socket() if self._cut_network else None
+        if reason:
+            self._cut_network = False
+            self._network_note = reason
+            self.worker.close()
+            self.worker = self._start(self._stack)
+            self.worker.load(staged=self._staged, preload=self.command is None)
         self._wait_loaded()
+        self.sites = Sites(
+            self.server,
+            sections=self.project.databases,
+            url_names=self.url_names,
+            door=self._open_door().url,
+            driver=self.driver or self.worker.facts.get("driver"),
+        )
+
+    def start(self, worker: Worker, site: Site) -> bool:
+        """Bring a new site to where the project's history starts; whether that is another place than empty.
+
+        Raises CouldNotEvaluate and ConfigurationError.
+        """
+        return self._start_from.reach(
+            worker, self.server, self.sites, site, Blindness(self.project.root, self.python)
+        )
 
     def faithful_worker(self) -> Worker:
         """Another worker, loaded, that imports the project's code in exactly Alembic's order.
@@ -103,18 +139,21 @@ class Bench:
         for worker in workers:
             worker.close()
 
-    def environment_note(self) -> Note:
-        """The versions that the project's interpreter has."""
+    def notes(self) -> tuple[Note, ...]:
+        """What the project's interpreter has, and whether its code had the network."""
         facts: Mapping[str, Any] = self.worker.wait_loaded()
-        return Note(
-            "environment",
-            f"Python {facts['python']}, Alembic {facts['alembic']}, SQLAlchemy {facts['sqlalchemy']}",
-        )
+        versions = f"Python {facts['python']}, Alembic {facts['alembic']}, SQLAlchemy {facts['sqlalchemy']}"
+        notes = [Note("environment", versions)]
+        if self._network_note:
+            text = f"env.py and the migrations could use the network: {self._network_note}"
+            notes.append(Note("network", text))
+        return (*notes, *self._start_from.notes)
 
     def _start(self, stack: ExitStack) -> Worker:
         options = self._options
         worker = Worker(
             python=self.python,
+            program=self._program,
             project=self.project,
             driver_url=f"{self._dialect}+{self.driver}" if self.driver else self._dialect,
             environment=worker_environment(
@@ -122,6 +161,8 @@ class Bench:
             ),
             folder=self._folder,
             timeout=options.timeout,
+            cut_network=self._cut_network,
+            flask=self._flask(),
         )
         stack.callback(worker.close)
         with self._lock:
@@ -130,6 +171,23 @@ class Bench:
         if stopping:
             worker.close()
         return worker
+
+    def _flask(self) -> Flask | None:
+        """How the project's Flask application is found, where its env.py needs one."""
+        if self._options.flask_app:
+            return Flask(self._options.flask_app)
+        if self.command is None and needs_flask(self.project.script_location / "env.py"):
+            return Flask()
+        return None
+
+    def _open_door(self) -> Door:
+        reason = self.worker.facts["network"]
+        if self._cut_network and reason:
+            self._network_note = reason
+        with _needs_room():
+            door = Door(self.server, self._folder, forward=self._cut_network and not reason)
+        self._stack.callback(door.close)
+        return door
 
     def _stage(self, number: int, file: MergeFile) -> Path:
         path = self._folder / f"{number}_{file.merge.revision}.py"
@@ -148,6 +206,18 @@ class Bench:
         self.worker.close()
         self.preloaded = False
         self.worker = self.faithful_worker()
+
+
+def needs_flask(env_py: Path) -> bool:
+    """Whether an env.py asks for the current Flask application, as Flask-Migrate's does."""
+    try:
+        text = env_py.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return (
+        re.search(r"^\s*(?:from\s+flask\s+import\b.*\bcurrent_app\b|import\s+flask\b)", text, re.M)
+        is not None
+    )
 
 
 @contextlib.contextmanager

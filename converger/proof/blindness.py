@@ -15,6 +15,9 @@ _SERVERS_TROUBLE = ("08", "53", "57P", "58")
 _EXTENSION = re.compile(r"\bCREATE\s+EXTENSION\b", re.IGNORECASE)
 _EXTENSION_LACKS = frozenset({"0A000", "58P01", "55000", "XX000"})
 """Not available, no control file, not preloaded; 42710, on the other hand, is a second CREATE of the same."""
+_NO_NETWORK = re.compile(
+    r"Network is unreachable|Errno 101|name resolution|Name or service not known|getaddrinfo|ENETUNREACH"
+)
 _SERVER_WIDE = re.compile(
     r"\b(CREATE|ALTER|DROP)\s+(ROLE|USER(?!\s+MAPPING)|GROUP|TABLESPACE)\b", re.IGNORECASE
 )
@@ -30,19 +33,20 @@ class Blindness:
         self._root = root
         self._python = python
 
-    def reason(self, failure: Failure, *, alone: bool = True) -> CouldNotEvaluate | None:
+    def reason(
+        self, failure: Failure, *, alone: bool = True, command: bool = False
+    ) -> CouldNotEvaluate | None:
         """The error for a failure that says nothing about the branches; None for one that does.
 
         `alone`: it happened without another branch. A privilege that is missing only after the other
-        branch ran is a conflict, not the server's lack.
+        branch ran is a conflict, not the server's lack. `command`: it happened in `--prepare`.
         """
         place = self.where(failure)
         if failure.foreign:
             return CouldNotEvaluate(
                 failure.foreign + "; it was stopped before the first statement",
                 code="foreign-connection",
-                hint="env.py has to take its database from sqlalchemy.url or config.attributes['connection'];"
-                " a variable that holds the URL is named with --database-url-env",
+                hint=_other_database(failure.foreign),
             )
         if failure.missing_module:
             return CouldNotEvaluate(
@@ -53,18 +57,43 @@ class Blindness:
             )
         if failure.timed_out:
             return CouldNotEvaluate(
-                f"{failure.message} while {_doing(failure)}",
+                f"{place}{failure.message} while {_doing(failure)}",
                 code="worker-timeout",
                 hint="raise the bound with --timeout SECONDS, or look whether the migration waits for a lock"
                 " or for input",
             )
         if failure.type == "WorkerEnded":
             return CouldNotEvaluate(
-                f"{failure.message} while {_doing(failure)}" + _last_words(failure),
+                f"{failure.message} while {_doing(failure)}" + self.last_words(failure),
                 code="worker-ended",
                 hint="signal 9 mostly means that the machine ran out of memory"
                 if failure.killed == 9
                 else None,
+            )
+        if failure.type == "CommandNotFound":
+            return CouldNotEvaluate(
+                failure.message,
+                code="command-not-found",
+                hint="install it beside the project's interpreter, which --python names, or write the whole path",
+            )
+        if failure.type == "CommandNotGuarded":
+            return CouldNotEvaluate(
+                failure.message,
+                code="command-not-guarded",
+                hint="run it as `python -m …`, without -I, -E and -S",
+            )
+        if failure.type == "NoApplication":
+            return CouldNotEvaluate(
+                f"{place}{failure.message}",
+                code="no-application",
+                hint="name it with --flask-app MODULE:FACTORY, as for `flask --app`",
+            )
+        if failure.type == "BeginsTooLate":
+            return CouldNotEvaluate(
+                failure.message,
+                code="begins-too-late",
+                hint="nothing above the common ancestor may be applied already: take an older dump for --base-sql,"
+                " or a set-up for --prepare that makes the database of an older revision",
             )
         if failure.type == "RunsTwice":
             return CouldNotEvaluate(
@@ -83,7 +112,7 @@ class Blindness:
                 hint="this is the server's trouble (room, memory, connections, a shutdown), not the migration's:"
                 " mend that and run again",
             )
-        if failure.revision is None and not failure.began:
+        if failure.revision is None and not failure.began and not command:
             return self.environment_failed(failure)
         return None
 
@@ -118,12 +147,31 @@ class Blindness:
 
     def environment_failed(self, failure: Failure) -> CouldNotEvaluate:
         """The error for what went wrong before the first migration."""
+        if failure.type == "CommandFailed":
+            return CouldNotEvaluate(
+                f"{failure.message} before the first migration{self.last_words(failure)}",
+                code="env-failed",
+                hint="run the command by hand; --env NAME=VALUE sets a variable that it needs",
+            )
+        if _NO_NETWORK.search(failure.message):
+            hint = (
+                "the project's code has no network but the scratch server; --allow-network lets it use what it"
+                " can reach, --env NAME=VALUE sets a variable by which it can do without"
+            )
+        else:
+            hint = (
+                "this happened before the first migration, in env.py, in what it imports or while the revision"
+                " files were loaded; --env NAME=VALUE sets a variable that it needs"
+            )
         return CouldNotEvaluate(
-            f"{self.where(failure)}{failure.type}: {failure.message}",
-            code="env-failed",
-            hint="this happened before the first migration, in env.py or while the revision files were"
-            " loaded; --env NAME=VALUE sets a variable that it needs",
+            f"{self.where(failure)}{failure.type}: {failure.message}", code="env-failed", hint=hint
         )
+
+    @staticmethod
+    def last_words(failure: Failure) -> str:
+        """`; its last words: …`, the end of what it wrote, or nothing."""
+        lines = failure.output.strip().splitlines()
+        return "; its last words: " + " / ".join(lines[-3:]) if lines else ""
 
     def where(self, failure: Failure) -> str:
         """`path:line: ` of the innermost frame in the project's own code, or nothing."""
@@ -138,6 +186,15 @@ def _doing(failure: Failure) -> str:
     return f"revision {failure.revision} ran" if failure.revision else "env.py ran"
 
 
-def _last_words(failure: Failure) -> str:
-    lines = failure.output.strip().splitlines()
-    return "; its last words: " + " / ".join(lines[-3:]) if lines else ""
+def _other_database(foreign: str) -> str:
+    """What to do about a connection to another database, or to another kind of database."""
+    found = re.search(r"connected to (?:a|another) (\w+) database", foreign)
+    if "while the revision files were loaded" in foreign or found is None:
+        return (
+            "env.py has to take its database from sqlalchemy.url or config.attributes['connection'];"
+            " a variable that holds the URL is named with --database-url-env"
+        )
+    return (
+        f"--database-url {found[1]}://… makes the proof run on {found[1]}; a variable from which the project takes"
+        " its database is named with --database-url-env, and gets the scratch database's URL"
+    )

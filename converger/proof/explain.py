@@ -42,8 +42,8 @@ class Explainer:
         return CouldNotEvaluate(
             text,
             code="cannot-start-from-empty",
-            hint="nothing was said about the branches themselves. The history has to run from an empty database:"
-            f" try `alembic upgrade {leg.target}` on one",
+            hint="this history cannot start from an empty database; nothing was said about the branches."
+            " --base-sql FILE loads a dump to start from, --prepare COMMAND runs the project's own set-up first",
         )
 
     def conflicts(self, journeys: Sequence[Journey]) -> tuple[Conflict, ...]:

@@ -1,6 +1,7 @@
-"""Runs the ways in which real databases get to the final head, each on a scratch database of its own.
+"""Runs the ways in which real databases get to the final head, each on scratch databases of its own.
 
-The common ancestor is reached once, from empty, and cloned; nothing below it is replayed.
+The common ancestor is reached once, from empty (or from where the project starts), and cloned; nothing
+below it is replayed.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from typing import TypeVar
 from converger.history import Graph
 from converger.plan import LinePlan
 from converger.proof.bench import Bench
-from converger.proof.fingerprint import Fact, fingerprint, version_rows
+from converger.proof.fingerprint import Fact
 from converger.proof.process import Worker
-from converger.proof.scratch import Scratch
+from converger.proof.sites import Site
 from converger.proof.stock import Stock
-from converger.proof.upgrade import Failure, Upgrade
+from converger.proof.upgrade import Failure, Upgrade, VersionTable
 
-_Result = TypeVar("_Result", "Journey", tuple[Scratch, "tuple[Leg, ...]"])
+_Result = TypeVar("_Result", "Journey", tuple[Site, "tuple[Leg, ...]"])
 
 _LANES = 2
 """Upgrades that run side by side, each on its own database: one for each core of a CI machine."""
@@ -82,7 +83,7 @@ class PathRunner:
     def __init__(self, *, bench: Bench, graph: Graph, line: LinePlan) -> None:
         """`bench` is prepared; `graph` includes the planned merges."""
         self._bench = bench
-        self._server = bench.server
+        self._sites = bench.sites
         self._graph = graph
         self._line = line
         self._progress = bench.progress
@@ -90,14 +91,17 @@ class PathRunner:
         self._faithful = None if bench.preloaded else bench.worker
         self._lock = threading.Lock()
         self._stopped = False
-        self._version_tables: set[tuple[str | None, str]] = set()
+        self._version_tables: dict[VersionTable, None] = {}
         self._done = count(1)
 
-    def reach_base(self) -> tuple[Scratch, tuple[Leg, ...]]:
-        """An empty scratch database upgraded to the common ancestor, and the legs that took it there."""
+    def reach_base(self) -> tuple[Site, tuple[Leg, ...]]:
+        """A new site upgraded to the common ancestor, and the legs that took it there.
+
+        Raises CouldNotEvaluate and ConfigurationError when the project's starting point cannot be made.
+        """
         return self._twice(self._reach_base)
 
-    def run(self, base: Scratch) -> tuple[Journey, ...]:
+    def run(self, base: Site) -> tuple[Journey, ...]:
         """All journeys, in a fixed order: through each merge in turn, at once, then from each head."""
         line = self._line
         merges = tuple(merge.revision for merge in line.merges)
@@ -109,7 +113,7 @@ class PathRunner:
         total = len(routes)
         self._progress.step("running the upgrade paths", 0, total)
 
-        stock = Stock(self._server, base, expected=total, ahead=_LANES + 1)
+        stock = Stock(self._sites, base, expected=total, ahead=_LANES + 1)
 
         def travel(route: _Route) -> Journey:
             journey = self._twice(lambda worker: self._travel(worker, stock, route))
@@ -143,85 +147,102 @@ class PathRunner:
                 raise CancelledError
         return work(self._faithful)
 
-    def _reach_base(self, worker: Worker) -> tuple[Scratch, tuple[Leg, ...]]:
-        scratch = self._server.create()
+    def _reach_base(self, worker: Worker) -> tuple[Site, tuple[Leg, ...]]:
+        site = self._sites.create()
+        started = self._bench.start(worker, site)
         legs: list[Leg] = []
         state: frozenset[str] = frozenset()
         for target in self._line.base_state:
-            leg, state = self._upgrade(worker, scratch, state, target)
+            # What a dump or a set-up has applied is not known here; at the ancestor it has to be right.
+            leg, state = self._upgrade(worker, site, state, target, alone=True, known=not started)
             legs.append(leg)
             if leg.failure:
                 break
-        return scratch, tuple(legs)
+        return site, tuple(legs)
 
     def _travel(self, worker: Worker, stock: Stock, route: _Route) -> Journey:
-        scratch = stock.take()
+        site = stock.take()
         try:
             state = self._graph.ancestors(self._line.base_state, dependencies=True)
             legs: list[Leg] = []
             for target in (*route.approach, *route.targets):
-                leg, state = self._upgrade(worker, scratch, state, target, alone=False)
+                leg, state = self._upgrade(worker, site, state, target)
                 legs.append(leg)
                 if leg.failure:
                     break
             parts = tuple(legs[: len(route.approach)]), tuple(legs[len(route.approach) :])
             journey = Journey(route.start, *parts)
             if journey.failed is None:
-                facts = fingerprint(self._server, scratch, exclude=frozenset(self._version_tables))
+                facts = self._sites.fingerprint(site, frozenset(self._version_tables))
                 journey = replace(journey, schema=facts)
             return journey
         finally:
-            stock.give_back(scratch)
+            stock.give_back(site)
 
     def _upgrade(
-        self, worker: Worker, scratch: Scratch, state: frozenset[str], target: str, *, alone: bool = True
+        self,
+        worker: Worker,
+        site: Site,
+        state: frozenset[str],
+        target: str,
+        *,
+        alone: bool = False,
+        known: bool = True,
     ) -> tuple[Leg, frozenset[str]]:
-        """Upgrade to `target` and hold the database against what the graph expects of it.
+        """Upgrade to `target` and hold the databases against what the graph expects of them.
 
-        Unless it is `alone`, other upgrades share the server, and so what belongs to the server.
+        Unless it is `alone`, other upgrades share the server, and so what belongs to the server. `known` is
+        whether `state` is what is applied now.
         """
-        url = self._server.url(scratch, self._bench.driver or worker.facts.get("driver"))
         upgrade = worker.upgrade(
-            url=url,
-            mark={
-                "dialect": self._server.dialect,
-                "query": self._server.mark_query,
-                "text": self._server.mark(scratch),
-            },
+            self._sites.order(site, self._bench.command),
             target=target,
-            environ=dict.fromkeys(self._bench.url_names, url),
             shared=not (alone and self._bench.own_server),
         )
         if upgrade.failure:
-            self._server.query(scratch, "SELECT 1")  # a lost server is no conflict: this raises then
+            self._sites.check_alive(site)  # a lost server is no conflict: this raises then
         with self._lock:
-            self._version_tables.add((upgrade.version_table_schema, upgrade.version_table))
+            self._version_tables.update(dict.fromkeys(upgrade.version_tables))
+            tables = upgrade.version_tables or tuple(self._version_tables) or (VersionTable(),)
         expected = state | self._graph.ancestors([target], dependencies=True)
-        failure = upgrade.failure or self._check(upgrade, scratch, state, expected)
+        failure = upgrade.failure or self._check(upgrade, site, tables, state if known else None, expected)
         leg = Leg(
             target=target,
             state=self._graph.maximal(state, dependencies=True),
-            order=tuple(step.revision for step in upgrade.steps),
+            order=_order(upgrade),
             seconds=upgrade.seconds,
             failure=failure,
         )
         return leg, expected
 
     def _check(
-        self, upgrade: Upgrade, scratch: Scratch, state: frozenset[str], expected: frozenset[str]
+        self,
+        upgrade: Upgrade,
+        site: Site,
+        tables: tuple[VersionTable, ...],
+        state: frozenset[str] | None,
+        expected: frozenset[str],
     ) -> Failure | None:
         """Exit code 0 is not success: after every step the version table must say what was applied."""
-        applied = state
-        for step in upgrade.steps:
-            applied = applied | {step.revision}
-            if step.rows is not None and not self._says(step.rows, applied):
-                return _disagreement(step.revision, step.rows, self._graph.maximal(applied))
-        table, schema = upgrade.version_table, upgrade.version_table_schema
-        rows = version_rows(self._server, scratch, table, schema)
-        if rows is None or not self._says(rows, expected):
-            last = upgrade.steps[-1].revision if upgrade.steps else None
-            return _disagreement(last, rows, self._graph.maximal(expected))
+        applied: dict[int, frozenset[str]] = {}
+        for step in upgrade.steps if state is not None else ():
+            now = applied.get(step.pass_, state or frozenset()) | {step.revision}
+            applied[step.pass_] = now
+            if step.rows is not None and not self._says(step.rows, now):
+                return _disagreement(step.revision, step.rows, self._graph.maximal(now))
+        for table in tables:
+            rows = self._sites.version_rows(site, table)
+            if rows is None or not self._says(rows, expected):
+                last = upgrade.steps[-1].revision if upgrade.steps else None
+                if state is None and rows is not None and self._beyond(rows, expected):
+                    return _begins_too_late(rows, self._graph.maximal(expected))
+                return _disagreement(last, rows, self._graph.maximal(expected))
         return None
+
+    def _beyond(self, rows: tuple[str, ...], expected: frozenset[str]) -> bool:
+        """Whether these rows mean all that was expected, and more or what nobody knows."""
+        known = [row for row in rows if row in self._graph.revisions]
+        return len(known) < len(rows) or self._graph.ancestors(known, dependencies=True) > expected
 
     def _says(self, rows: tuple[str, ...], applied: frozenset[str]) -> bool:
         """Whether these rows mean exactly these revisions, however Alembic abbreviates a dependency."""
@@ -236,6 +257,20 @@ def _failed(result: object) -> bool:
         return result.failed is not None
     assert isinstance(result, tuple)
     return any(leg.failure for leg in result[1])
+
+
+def _order(upgrade: Upgrade) -> tuple[str, ...]:
+    """The revisions in the order of one pass: where there are several, of the one that went last."""
+    last = max((step.pass_ for step in upgrade.steps), default=0)
+    return tuple(step.revision for step in upgrade.steps if step.pass_ == last)
+
+
+def _begins_too_late(rows: tuple[str, ...], expected: tuple[str, ...]) -> Failure:
+    return Failure(
+        "BeginsTooLate",
+        f"the database begins at {', '.join(rows)}, which is not below the common ancestor"
+        f" {', '.join(expected) or '(none)'}",
+    )
 
 
 def _disagreement(revision: str | None, rows: tuple[str, ...] | None, expected: tuple[str, ...]) -> Failure:

@@ -60,6 +60,8 @@ class PostgresServer:
 
     dialect = "postgresql"
     mark_query = _MARK_QUERY
+    address: tuple[str, int] | str
+    """Where the server is found: (IP address, port), or the path of its Unix socket (`@`: an abstract one)."""
 
     def __init__(
         self, url: DatabaseUrl, *, progress: Callable[[str], None], stop: Callable[[], None] | None = None
@@ -77,6 +79,7 @@ class PostgresServer:
         self._connection, self._maintenance = pgconnect.connect_anywhere(url, tuple(candidates))
         try:
             self._url = pgconnect.resolved(url, self._connection)
+            self.address = _address(self._connection)
             self.server_version, self._major = self._check_server()
             self._take_lock()
             if stop is None:
@@ -126,6 +129,13 @@ class PostgresServer:
         except (psycopg.Error, CouldNotEvaluate) as error:
             reason = " ".join(str(error).split())
             self._progress(f"scratch database {scratch.name} is left to the next run: {reason}")
+
+    def why_no_socket(self) -> str | None:
+        """See `Server.why_no_socket`."""
+        from converger.proof.forwarder import why_not
+
+        with self._errors(), self._lock:
+            return why_not(self._url, self._connection)
 
     def url(self, scratch: Scratch, driver: str | None) -> str:
         """See `Server.url`. The URL's parameters are kept as far as `driver` knows them."""
@@ -374,6 +384,13 @@ class PostgresServer:
             yield
         except psycopg.Error as error:
             raise pgconnect.explain(error, self._url) from None
+
+
+def _address(connection: pgconnect.Connection) -> tuple[str, int] | str:
+    info = connection.info
+    if info.host.startswith(("/", "@")):
+        return f"{info.host}/.s.PGSQL.{info.port}"
+    return info.hostaddr or info.host, info.port
 
 
 def _lock_key(run: str) -> int:

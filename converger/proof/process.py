@@ -1,6 +1,6 @@
 """The worker as seen from our side: a child process that upgrades scratch databases.
 
-Nothing here knows what is being proven. The worker's end of the conversation is `worker.py`.
+Nothing here knows what is being proven. The worker's end of the conversation is `inside/main.py`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ import contextlib
 import json
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -23,18 +24,57 @@ from typing import Any
 from converger.child import wait_without_reaping
 from converger.errors import CouldNotEvaluate
 from converger.project import Project
-from converger.proof.upgrade import Failure, Step, Upgrade
+from converger.proof.sites import Order
+from converger.proof.upgrade import Failure, Step, Upgrade, VersionTable
 from converger.proof.urls import parse_url, scrub
 
 _PACKET = 256 * 1024
 _END_TIMEOUT = 5.0  # seconds for it to end by itself; one that is busy loading has no children yet
 _EXIT_TIMEOUT = 10.0  # seconds for an upgrade's process to be gone after its last word, or once killed
+_WHERE_SECONDS = 0.3  # for a process to write its stacks
 _START_TIMEOUT = 120.0  # seconds for importing Alembic and the revision files on a slow disk
+
+
+@dataclass(frozen=True)
+class Flask:
+    """A project whose env.py needs its Flask application: `app` as for `flask --app`, None to look for it."""
+
+    app: str | None = None
 
 
 @dataclass
 class _Run:
     events: queue.Queue[dict[str, Any]] = field(default_factory=queue.Queue)
+
+
+class _Following:
+    """What the events of one order say so far."""
+
+    def __init__(self, on_begin: Callable[[str], None]) -> None:
+        self._on_begin = on_begin
+        self.steps: list[Step] = []
+        self.tables: list[VersionTable] = []
+        self.current: str | None = None
+        self.foreign: str | None = None
+        self.error: Mapping[str, Any] | None = None
+        self.done = False
+
+    def follow(self, event: Mapping[str, Any]) -> None:
+        name = event["event"]
+        if name == "pass":
+            self.tables.append(VersionTable(event["database"], event["table"], event["schema"]))
+        elif name == "begin":
+            self.current = event["revision"]
+            self._on_begin(event["revision"])
+        elif name == "step":
+            rows = None if event["rows"] is None else tuple(sorted(str(row) for row in event["rows"]))
+            self.steps.append(Step(event["revision"], rows, event["seconds"], event["pass"]))
+        elif name == "foreign":
+            self.foreign = event["message"]
+        elif name == "error":  # a process of a command that failed; the last one decides
+            self.error = event
+        elif name in ("done", "failed"):
+            self.done = True
 
 
 class LoadFailed(Exception):
@@ -57,14 +97,19 @@ class Worker:
         self,
         *,
         python: str,
+        program: Path,
         project: Project,
         driver_url: str,
         environment: Mapping[str, str],
         folder: Path,
         timeout: float,
+        cut_network: bool,
+        flask: Flask | None = None,
     ) -> None:
+        """`program` is what `packing.packed` made; `flask` is set for a project whose env.py needs its application."""
         self._project = project
         self._driver_url = driver_url
+        self._flask = flask
         self._folder = folder
         self._timeout = timeout
         self._runs: dict[int, _Run] = {}
@@ -78,11 +123,10 @@ class Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._sock = ours
         self._log = folder / f"worker-{id(self):x}.log"
-        worker = Path(__file__).with_name("worker.py")
         try:
             with self._log.open("wb") as log:
                 self._process = subprocess.Popen(
-                    [python, str(worker), str(theirs.fileno())],
+                    [python, str(program), str(theirs.fileno()), "cut" if cut_network else "open"],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -112,6 +156,7 @@ class Worker:
                 "preload": preload,
                 "staged": [str(path) for path in staged],
                 "driver_url": self._driver_url,
+                "flask": None if self._flask is None else {"app": self._flask.app},
                 "config": {
                     "cwd": str(project.cwd),
                     "ini": str(project.ini_path) if project.ini_path else None,
@@ -136,19 +181,31 @@ class Worker:
 
     def upgrade(
         self,
+        order: Order,
         *,
-        url: str,
-        mark: Mapping[str, str],
         target: str,
-        environ: Mapping[str, str],
         shared: bool = True,
         on_begin: Callable[[str], None] = lambda revision: None,
     ) -> Upgrade:
-        """Run `alembic upgrade TARGET` against the scratch database at `url`; never raises for its failing.
+        """Run `alembic upgrade TARGET` (or the project's command) as `order` says; never raises for its failing.
 
         `shared`: others use the server too, so a migration is stopped before it changes what belongs to the
         whole server, such as a role.
         """
+        following = _Following(on_begin)
+        began = time.monotonic()
+        argv = [word.replace("{revision}", target) for word in order.argv] if order.argv else None
+        message = {"cmd": "upgrade", "target": target, "shared": shared, "argv": argv}
+        failure = self._run(message, order, following)
+        steps, tables = tuple(following.steps), tuple(following.tables)
+        return Upgrade(target, steps, time.monotonic() - began, failure, tables)
+
+    def run(self, order: Order, *, shared: bool = True) -> Failure | None:
+        """Run the command `order.argv` (the project's set-up), followed and guarded; None when it ended well."""
+        message = {"cmd": "run", "target": "", "shared": shared, "argv": list(order.argv or ())}
+        return self._run(message, order, _Following(lambda revision: None))
+
+    def _run(self, message: Mapping[str, Any], order: Order, following: _Following) -> Failure | None:
         number = next(self._numbers)
         run = _Run()
         with self._lock:
@@ -156,67 +213,65 @@ class Worker:
             if self._gone:
                 run.events.put({"event": "gone"})
         output = self._folder / f"output-{number}-{id(self):x}.log"
-        began = time.monotonic()
-        self._send(
-            {
-                "cmd": "upgrade",
-                "run": number,
-                "url": url,
-                "mark": dict(mark),
-                "target": target,
-                "environ": dict(environ),
-                "shared": shared,
-                "output": str(output),
-            }
-        )
-        steps: list[Step] = []
+        self._send({**message, **order.fields, "run": number, "output": str(output)})
         failure: Failure | None = None
-        foreign: str | None = None
-        version_table, schema = "alembic_version", None
-        current: str | None = None
-        done = False
         while True:
             try:
-                event = run.events.get(timeout=min(self._timeout, _EXIT_TIMEOUT) if done else self._timeout)
+                wait = min(self._timeout, _EXIT_TIMEOUT) if following.done else self._timeout
+                event = run.events.get(timeout=wait)
             except queue.Empty:
-                if not done:
-                    failure = Failure(
-                        "Timeout",
-                        f"nothing happened for {self._timeout:g} seconds",
-                        revision=current,
-                        timed_out=True,
-                        output=_tail(output),
-                    )
+                if not following.done:
+                    failure = self._timed_out(number, output, following.current)
                 self._end(number, run)
                 break
             name = event["event"]
-            if name == "begin":
-                current = event["revision"]
-                on_begin(current)
-            elif name == "step":
-                rows = None if event["rows"] is None else tuple(sorted(str(row) for row in event["rows"]))
-                steps.append(Step(event["revision"], rows, event["seconds"]))
-            elif name == "foreign":
-                foreign = event["message"]
-            elif name in ("done", "failed"):
-                done = True
-                version_table = event["version_table"] or version_table
-                schema = event["version_table_schema"]
-                if name == "failed":
-                    failure = self._failure(event, output=_tail(output))
-            else:  # exited, gone
-                if not done:
-                    failure = self._failure(event, output=_tail(output), revision=current)
+            if name in ("exited", "gone"):
+                if not following.done:
+                    failure = self._ended(event, following, output, command=bool(message["argv"]))
                 break
-        if foreign is not None:  # whoever it was, and whatever became of it
+            following.follow(event)
+            if name == "failed":
+                failure = self._failure(event, output=_tail(output))
+        if following.foreign is not None:  # whoever it was, and whatever became of it
             failure = replace(
-                failure or Failure("ForeignConnection", foreign, revision=current), foreign=foreign
+                failure or Failure("ForeignConnection", following.foreign, revision=following.current),
+                foreign=following.foreign,
             )
-        if failure is not None:
-            failure = _without_secrets(failure, url)
         with self._lock:
             del self._runs[number]
-        return Upgrade(target, tuple(steps), time.monotonic() - began, failure, version_table, schema)
+        return failure and _without_secrets(failure, order.secret_urls)
+
+    def _ended(
+        self, event: Mapping[str, Any], following: _Following, output: Path, *, command: bool
+    ) -> Failure | None:
+        """What the end of a process without a last word means: nothing bad for a command that ended well."""
+        code = event.get("code")
+        if following.error is not None and (code or event.get("signal")):
+            return self._failure(following.error, output=_tail(output))
+        if code is None or not command:
+            return self._failure(event, output=_tail(output), revision=following.current)
+        if code == 0:
+            return None
+        return Failure(
+            "CommandFailed",
+            f"the command ended with exit status {code}",
+            revision=following.current,
+            began=following.current is not None,
+            output=_tail(output),
+        )
+
+    def _timed_out(self, number: int, output: Path, current: str | None) -> Failure:
+        before = _tail(output)
+        self._send({"cmd": "where", "run": number})
+        time.sleep(_WHERE_SECONDS)
+        return Failure(
+            "Timeout",
+            f"nothing happened for {self._timeout:g} seconds",
+            revision=current,
+            timed_out=True,
+            output=before,
+            frames=_frames(_tail(output)),
+        )
 
     def _end(self, number: int, run: _Run) -> None:
         """Kill one upgrade; if that is not confirmed in time, end the whole worker."""
@@ -307,16 +362,29 @@ class Worker:
         )
 
 
-def _without_secrets(failure: Failure, url: str) -> Failure:
-    """The failure without the password of the database it ran on, which project's code likes to print."""
-    known = parse_url(url)
-    return replace(
-        failure,
-        message=scrub(failure.message, known),
-        statement=scrub(failure.statement, known) if failure.statement else None,
-        output=scrub(failure.output, known),
-        traceback=scrub(failure.traceback, known),
-        foreign=scrub(failure.foreign, known) if failure.foreign else None,
+def _without_secrets(failure: Failure, urls: Iterable[str]) -> Failure:
+    """The failure without the passwords of the databases it ran on, which project's code likes to print."""
+    for url in urls:
+        known = parse_url(url)
+        failure = replace(
+            failure,
+            message=scrub(failure.message, known),
+            statement=scrub(failure.statement, known) if failure.statement else None,
+            output=scrub(failure.output, known),
+            traceback=scrub(failure.traceback, known),
+            foreign=scrub(failure.foreign, known) if failure.foreign else None,
+        )
+    return failure
+
+
+def _frames(output: str) -> tuple[tuple[str, int, str], ...]:
+    """The stacks that `faulthandler` wrote, as frames: the current thread's first."""
+    threads = re.split(r"^(?=(?:Current thread|Thread) 0x)", output, flags=re.MULTILINE)[1:]
+    threads.sort(key=lambda text: not text.startswith("Current"))
+    return tuple(
+        (path, int(line), name)
+        for text in threads
+        for path, line, name in re.findall(r'^  File "(.+)", line (\d+) in (.+)$', text, re.MULTILINE)
     )
 
 

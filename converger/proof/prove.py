@@ -75,7 +75,7 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
             seconds=time.monotonic() - began,
             paths=paths,
             conflicts=explainer.conflicts(journeys),
-            notes=(bench.environment_note(),),
+            notes=bench.notes(),
         )
     )
 

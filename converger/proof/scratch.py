@@ -32,14 +32,15 @@ class Scratch:
 class StatementFailed(Exception):
     """A server refused a statement that is not ours: its words, its code for the error if it has any.
 
-    `line` is how many lines below the beginning of the statement (or of its data) the fault is.
+    `line` is how many lines below the beginning of the statement the fault is, or of its data if `in_data`.
     """
 
-    def __init__(self, text: str, *, code: str | None = None, line: int = 0) -> None:
+    def __init__(self, text: str, *, code: str | None = None, line: int = 0, in_data: bool = False) -> None:
         super().__init__(text)
         self.text = text
         self.code = code
         self.line = line
+        self.in_data = in_data
 
 
 class Loading(Protocol):
@@ -74,6 +75,13 @@ class Server(Protocol):
     @property
     def server_version(self) -> str:
         """As a person would say it: `16.4`, `3.45.1`."""
+
+    @property
+    def address(self) -> tuple[str, int] | str | None:
+        """Where it is found: (host, port), or the path of its Unix socket; None where nothing listens."""
+
+    def why_no_socket(self) -> str | None:
+        """Why it cannot be reached through a Unix socket of ours; None where it can be."""
 
     def create(self) -> Scratch:
         """A new, empty, marked scratch database."""

@@ -27,6 +27,7 @@ class SqliteServer:
     """See `scratch.Server`. Each scratch database is a file `converger_….sqlite`."""
 
     dialect = "sqlite"
+    address = None
     mark_query = "SELECT file FROM pragma_database_list WHERE name = 'main'"
 
     def __init__(self) -> None:
@@ -43,6 +44,10 @@ class SqliteServer:
                 code="no-scratch-folder",
                 hint="Set TMPDIR to a folder that can be written to.",
             ) from None
+
+    def why_no_socket(self) -> str | None:
+        """See `Server.why_no_socket`: files need none."""
+        return None
 
     def create(self) -> Scratch:
         """See `Server.create`."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Failure:
     """Why an upgrade (or loading) failed, as the worker described it.
 
-    `sqlstate` is the database's five-character code; `frames` are (path, line, function), innermost first;
+    `sqlstate` is the database's five-character code; `frames` are (path, line, function), innermost first,
+    also of an upgrade that had to be ended;
     `missing_module` is set when something could not be imported, `module` then is its name where Python said it.
     `began` is whether any revision had begun: before that, only env.py can be the cause.
     """
@@ -31,12 +32,28 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class VersionTable:
+    """Where one pass of an upgrade keeps its revisions; most projects have one.
+
+    `database` is the number of the scratch database in its site.
+    """
+
+    database: int = 0
+    name: str = "alembic_version"
+    schema: str | None = None
+
+
+@dataclass(frozen=True)
 class Step:
-    """One revision applied: the version table's rows after it (None: unreadable) and the seconds it took."""
+    """One revision applied: the version table's rows after it (None: unreadable) and the seconds it took.
+
+    `pass_` is the index of its version table in the upgrade's.
+    """
 
     revision: str
     rows: tuple[str, ...] | None
     seconds: float
+    pass_: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,5 +64,4 @@ class Upgrade:
     steps: tuple[Step, ...]
     seconds: float
     failure: Failure | None
-    version_table: str = "alembic_version"
-    version_table_schema: str | None = None
+    version_tables: tuple[VersionTable, ...] = ()

@@ -1,0 +1,33 @@
+"""How a worker without a network reaches the scratch server: through a Unix socket of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from converger.proof.forwarder import POSTGRESQL_FILE, Forwarder
+from converger.proof.scratch import Server
+from converger.proof.urls import format_url, parse_url, through_socket
+
+
+class Door:
+    """Gives the URLs by which the worker connects. `close` it."""
+
+    def __init__(self, server: Server, folder: Path, *, forward: bool) -> None:
+        """`folder` is ours alone. Without `forward`, or for a server that is no server, URLs stay as they are.
+
+        Raises OSError where no socket can be made in the folder.
+        """
+        self._folder = str(folder)
+        address = server.address
+        self._forwarder = Forwarder(address, self._folder) if forward and address is not None else None
+
+    def url(self, url: str, driver: str | None) -> str:
+        """The URL that leads to the same database from inside."""
+        if self._forwarder is None:
+            return url
+        return format_url(through_socket(parse_url(url), self._folder, POSTGRESQL_FILE))
+
+    def close(self) -> None:
+        """Stop forwarding; safe to call twice."""
+        if self._forwarder is not None:
+            self._forwarder.close()

@@ -1,0 +1,154 @@
+"""The project's own command (`--command`, `--prepare`), followed from its first line on.
+
+A child of the worker becomes the command. Its environment makes Python import our `sitecustomize` before
+anything else: `follow` then installs what the worker has in its own children, and imports the
+`sitecustomize` that the machine or the project has. The order is in a file whose name is in the environment;
+events go through the worker's socket, which the command inherits.
+"""
+
+import atexit
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+
+from .describe import describe
+from .wire import send
+
+VARIABLE = "CONVERGER_ORDER"
+WHERE = signal.SIGRTMIN + 7 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
+"""The signal upon which a process writes its stacks to standard error."""
+
+
+class CommandNotFound(Exception):
+    """The program of `--command` or `--prepare` is not there."""
+
+
+class CommandNotGuarded(Exception):
+    """The command's Python ignores its environment, so we could not follow it."""
+
+
+def tell_where():
+    """Answer to WHERE, as long as nobody closes our standard error."""
+    try:
+        import faulthandler
+
+        faulthandler.register(WHERE, file=2, all_threads=True)
+    except Exception:
+        pass
+
+
+def become(order, staged, sock, package):
+    """Replace this process by order["argv"], followed. Raises if that cannot be."""
+    environment = dict(os.environ)
+    folder = os.path.dirname(os.path.abspath(sys.executable))
+    environment["PATH"] = folder + os.pathsep + environment.get("PATH", os.defpath)
+    program = shutil.which(order["argv"][0], path=environment["PATH"])
+    if program is None:
+        raise CommandNotFound(
+            "the program %r was not found on PATH=%s" % (order["argv"][0], environment["PATH"])
+        )
+    _needs_environment(program, order["argv"])
+    own = [package] + [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    environment["PYTHONPATH"] = os.pathsep.join(own)
+    environment[VARIABLE] = order["output"] + ".json"
+    socket_number = os.fstat(sock.fileno()).st_ino
+    with open(os.open(environment[VARIABLE], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(dict(order, staged=staged, socket=[sock.fileno(), socket_number], package=package), file)
+    os.set_inheritable(sock.fileno(), True)
+    os.execve(program, order["argv"], environment)
+
+
+def _needs_environment(program, argv):
+    """Refuse a Python that is told to ignore its environment, and with it us: -I, -E or -S."""
+    words = argv[1:] if os.path.basename(program).startswith("python") else []
+    with open(program, "rb") as file:
+        first = file.readline(500)
+    if first.startswith(b"#!") and b"python" in first:
+        words = first.decode("utf-8", "replace").split()[1:]
+    for word in words:
+        if not word.startswith("-"):
+            break
+        if not word.startswith("--") and set(word[1:].split("c")[0].split("m")[0]) & set("IES"):
+            raise CommandNotGuarded(
+                "%s is run by a Python with %s, which ignores our guard" % (argv[0], word)
+            )
+
+
+def follow():
+    """Called by our `sitecustomize` in every Python process of the command."""
+    path = os.environ.get(VARIABLE)
+    if not path:
+        return
+    with open(path) as file:
+        order = json.load(file)
+    sys.path[:] = [entry for entry in sys.path if entry != order["package"]]
+    tell_where()
+    tell = _teller(order)
+
+    from .afterimport import when_imported
+    from .databases import Databases
+    from .drivers import install
+    from .guard import Guard
+    from .watch import Watch, see_staged
+
+    guard = Guard()
+    guard.admit(Databases(order), tell)
+    watch = Watch(tell, guard, order["shared"])
+    install(guard)
+
+    def sqlalchemy_is_here(_module):
+        guard.watch_sqlalchemy()
+        watch.watch_sqlalchemy()
+
+    def script_is_here(module):
+        see_staged(order["staged"], module)
+        watch.watch_script(module)
+
+    when_imported("sqlalchemy", sqlalchemy_is_here)
+    when_imported("alembic.script.base", script_is_here)
+    when_imported("alembic.runtime.environment", watch.watch_environment)
+    _tell_errors(tell, watch)
+
+
+def _teller(order):
+    """A function that sends an event through the worker's socket, if this process still has it."""
+    number, inode = order["socket"]
+    try:
+        same = os.fstat(number).st_ino == inode
+    except OSError:
+        same = False
+    if not same:  # closed by whoever started us: what we do is seen at the end, in the version table
+        return lambda event: None
+    sock = socket.socket(fileno=os.dup(number))
+    os.set_inheritable(sock.fileno(), False)
+
+    def tell(event):
+        try:
+            send(sock, dict(event, run=order["run"]))
+        except OSError:
+            pass
+
+    return tell
+
+
+def _tell_errors(tell, watch):
+    """Say which exception ended this process or a migration, though the command may not show it."""
+    hook = sys.excepthook
+
+    def excepthook(kind, error, trace):
+        tell(dict(describe(error), event="error", **watch.state()))
+        hook(kind, error, trace)
+
+    def at_exit():
+        error = watch.stopped or watch.error
+        if watch.guard.foreign or watch.stopped or (watch.unfinished and error is not None):
+            try:
+                watch.raise_what_was_swallowed()
+            except BaseException as swallowed:
+                tell(dict(describe(swallowed), event="error", **watch.state()))
+
+    sys.excepthook = excepthook
+    atexit.register(at_exit)

@@ -1,0 +1,206 @@
+"""Sees which revision runs on which version table, and which statement was last."""
+
+import functools
+import re
+import time
+
+from .guard import ForeignConnection, rows
+from .wire import text
+
+_SERVER_WIDE = re.compile(  # at the start of a statement, or of one inside a DO block
+    r"(?:^|;|\b(?:BEGIN|THEN|ELSE|LOOP)\b|\bEXECUTE\s+(?:format\s*\(\s*)?')\s*"
+    r"(?:(?:CREATE|ALTER|DROP)\s+(?:ROLE|USER(?!\s+MAPPING)|GROUP|TABLESPACE)\b(?![^;]*\bIN\s+DATABASE\b)"
+    r"|(?:CREATE|DROP)\s+DATABASE\b|ALTER\s+SYSTEM\b)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_RUNS_TWICE = (
+    "env.py runs the same migrations twice on one version table in one upgrade (several tenants or databases"
+    " that share it): that cannot be followed"
+)
+_SEVERAL_DATABASES = (
+    "env.py upgrades several databases in one go, and its alembic.ini does not list them under `databases`:"
+    " they would share one scratch database"
+)
+
+
+class ServerWide(BaseException):
+    """A migration is about to change what the whole server shares: roles, tablespaces, databases."""
+
+
+class RunsTwice(BaseException):
+    """env.py upgrades several version tables in one go in a way that cannot be followed."""
+
+
+class Watch:
+    """Follows one `alembic upgrade`. A pass is one run over one version table; most upgrades have one.
+
+    Events: {"event": "pass", "number", "database", "table", "schema"}, then for each revision of it
+    {"event": "begin", "revision"} and {"event": "step", "pass", "revision", "seconds", "rows"}.
+    """
+
+    def __init__(self, send, guard, shared):
+        """`send` takes an event; `shared`: what the whole server shares must not be changed."""
+        self.send = send
+        self.guard = guard
+        self.shared = shared
+        self.revision = None
+        self.statement = None
+        self.stopped = None  # by us, whatever the project's code makes of it
+        self.context = None
+        self.database = 0
+        self.wanted = None  # the database that the project asked for, when it configured first
+        self.passes = []
+        self.began = False  # whether any revision did
+        self.error = None  # of the step that began last
+        self.unfinished = False
+
+    def watch_sqlalchemy(self):
+        """Listen to the statements of every engine of this process."""
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        def before_cursor_execute(conn, cursor, statement, parameters, context, executemany):
+            self.statement = statement
+            if self.shared and _SERVER_WIDE.search(statement):
+                self.stopped = ServerWide("it changes the whole server: " + text(statement, 500).strip())
+                raise self.stopped
+
+        event.listen(Engine, "before_cursor_execute", before_cursor_execute)
+
+    def watch_environment(self, module):
+        """Patch `alembic.runtime.environment`: look at the connection before Alembic uses it."""
+        watch = self
+        configure = module.EnvironmentContext.configure
+
+        def guarded_configure(self, connection=None, *args, **kwargs):
+            # Before Alembic looks for, or creates, its version table.
+            if connection is not None:
+                watch.see_database(connection)
+            configure(self, connection, *args, **kwargs)
+            watch.context = self.get_context()
+
+        module.EnvironmentContext.configure = guarded_configure
+
+    def see_database(self, connection):
+        """Note which scratch database Alembic is given; two that would be one cannot be followed."""
+        database = self.guard.configured(connection)
+        wanted = connection.info.get("converger_wanted")
+        if self.passes and database == self.database and wanted != self.wanted:
+            self.stopped = RunsTwice(_SEVERAL_DATABASES)
+            raise self.stopped
+        self.database = database
+        self.wanted = wanted
+
+    def watch_script(self, module):
+        """Patch `alembic.script.base`: see every step of an upgrade."""
+        watch = self
+        upgrade_revs = module.ScriptDirectory._upgrade_revs
+
+        def watched_upgrade_revs(self, *args, **kwargs):
+            return watch.steps(upgrade_revs(self, *args, **kwargs))
+
+        module.ScriptDirectory._upgrade_revs = watched_upgrade_revs
+
+    def steps(self, steps):
+        """Alembic's own steps, one at a time, with the version table read after each."""
+        number = self.begin_pass()
+        for step in steps:
+            if number is None:
+                self.stopped = RunsTwice(_RUNS_TWICE)
+                raise self.stopped
+            self.revision = step.revision.revision
+            self.statement = self.error = None
+            self.unfinished = self.began = True
+            self.send({"event": "begin", "revision": self.revision})
+            step.migration_fn = self.watched(step.migration_fn)
+            began = time.monotonic()
+            yield step
+            self.unfinished = False
+            self.send(
+                {
+                    "event": "step",
+                    "pass": number,
+                    "revision": self.revision,
+                    "seconds": time.monotonic() - began,
+                    "rows": self.version_rows(),
+                }
+            )
+        self.revision = None
+
+    def begin_pass(self):
+        """The number of the pass that begins now; None when its version table had one already."""
+        context = self.context
+        key = (
+            self.database,
+            getattr(context, "version_table", None) or "alembic_version",
+            getattr(context, "version_table_schema", None),
+        )
+        if key in self.passes:
+            return None
+        self.passes.append(key)
+        database, table, schema = key
+        number = len(self.passes) - 1
+        self.send({"event": "pass", "number": number, "database": database, "table": table, "schema": schema})
+        return number
+
+    def watched(self, migrate):
+        @functools.wraps(migrate)
+        def run(*args, **kwargs):
+            try:
+                return migrate(*args, **kwargs)
+            except BaseException as error:
+                self.error = error
+                raise
+
+        return run
+
+    def raise_what_was_swallowed(self):
+        """An env.py may catch everything and end well: raise what it caught."""
+        if self.guard.foreign:
+            raise ForeignConnection(self.guard.foreign)
+        if self.stopped is not None:
+            raise self.stopped
+        if self.unfinished:
+            raise self.error or RuntimeError(
+                "it did not end, but env.py reported success: it hides the error"
+            )
+
+    def version_rows(self):
+        """What the version table holds now, seen from this connection; None where it cannot be read."""
+        try:
+            table = self.context.dialect.identifier_preparer.format_table(self.context._version)
+            connection = self.context.connection
+            raw = connection.connection
+            found = [row[0] for row in rows(raw, "SELECT version_num FROM " + table)]
+            if not connection.in_transaction():
+                raw.rollback()  # end what the driver began for our query
+            return found
+        except Exception:
+            return None
+
+    def state(self):
+        """What to say with the upgrade's last event."""
+        return {
+            "revision": self.revision,
+            "last_statement": text(self.statement) if self.statement else None,
+            "foreign": self.guard.foreign,
+            "began": self.began,
+        }
+
+
+def see_staged(paths, module):
+    """Patch `alembic.script.base`: every ScriptDirectory also holds merge revisions not in the tree yet."""
+    original = module.ScriptDirectory._load_revisions
+
+    def load_revisions(self):
+        for script in original(self):
+            yield script
+        for path in paths:
+            import importlib.util
+
+            spec = importlib.util.spec_from_file_location("converger_staged", path)
+            staged = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(staged)
+            yield module.Script(staged, staged.revision, path)
+
+    module.ScriptDirectory._load_revisions = load_revisions

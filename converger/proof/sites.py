@@ -1,0 +1,113 @@
+"""A site: the scratch databases of one state. One for most projects, one for each database of a multidb one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from converger.proof.fingerprint import Fact, fingerprint, version_rows
+from converger.proof.scratch import Scratch, Server
+from converger.proof.upgrade import VersionTable
+from converger.proof.urls import parse_url
+
+DRIVERS = {
+    "postgresql": ("psycopg2", "psycopg", "psycopg_async", "asyncpg", "pg8000"),
+    "mysql": ("pymysql", "mysqldb", "mysqlconnector", "aiomysql", "asyncmy"),
+    "sqlite": (),
+}
+"""SQLAlchemy's drivers of each dialect whose URLs differ in what they call things."""
+
+Door = Callable[[str, str | None], str]
+"""The URL by which the worker reaches a database, from its URL and the driver: through our forwarder or as it is."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an upgrade or a command runs on. `argv` is the project's own command, None for Alembic's."""
+
+    fields: Mapping[str, Any] = field(repr=False)
+    secret_urls: tuple[str, ...] = field(repr=False)
+    argv: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """Scratch databases that are used together; the first is the primary one."""
+
+    databases: tuple[Scratch, ...]
+
+
+class Sites:
+    """Makes, copies, drops and reads sites on one server. May be used from several threads."""
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        sections: Sequence[str],
+        url_names: Sequence[str],
+        door: Door,
+        driver: str | None,
+    ) -> None:
+        """`sections` are the ini sections of a multidb project's databases, () for a project with one.
+
+        `url_names` are variables that shall hold the primary database's URL, `driver` the project's.
+        """
+        self._server = server
+        self._sections = tuple(sections)
+        self._url_names = tuple(url_names)
+        self._door = door
+        self._driver = driver
+
+    def create(self) -> Site:
+        """A new site of empty databases. Raises CouldNotEvaluate."""
+        return Site(tuple(self._server.create() for _ in self._sections or ("",)))
+
+    def clone(self, source: Site) -> Site:
+        """A copy of all its databases. Raises CouldNotEvaluate."""
+        return Site(tuple(self._server.clone(database) for database in source.databases))
+
+    def drop(self, site: Site) -> None:
+        """Drop all its databases; never fails."""
+        for database in site.databases:
+            self._server.drop(database)
+
+    def check_alive(self, site: Site) -> None:
+        """Raise CouldNotEvaluate if the server is lost."""
+        self._server.query(site.databases[0], "SELECT 1")
+
+    def order(self, site: Site, argv: Sequence[str] | None = None) -> Order:
+        """What the worker needs to run something on the site."""
+        urls = [self._server.url(database, self._driver) for database in site.databases]
+        fields = {
+            "dialect": self._server.dialect,
+            "mark_query": self._server.mark_query,
+            "databases": [self._described(database) for database in site.databases],
+            "urls": urls,
+            "sections": list(self._sections),
+            "environ": dict.fromkeys(self._url_names, urls[0]),
+        }
+        return Order(fields, tuple(urls), tuple(argv) if argv else None)
+
+    def version_rows(self, site: Site, table: VersionTable) -> tuple[str, ...] | None:
+        """What a version table holds, sorted; None if there is no such table. Raises CouldNotEvaluate."""
+        return version_rows(self._server, site.databases[table.database], table.name, table.schema)
+
+    def fingerprint(self, site: Site, tables: frozenset[VersionTable]) -> frozenset[Fact]:
+        """The facts of all its databases, without the version tables. Raises CouldNotEvaluate."""
+        facts: set[Fact] = set()
+        for number, database in enumerate(site.databases):
+            left_out = frozenset((table.schema, table.name) for table in tables if table.database == number)
+            found = fingerprint(self._server, database, exclude=left_out)
+            prefix = f"{self._sections[number]}: " if self._sections else ""
+            facts |= {replace(fact, object=prefix + fact.object) for fact in found}
+        return frozenset(facts)
+
+    def _described(self, database: Scratch) -> dict[str, Any]:
+        server = self._server
+        names: tuple[str | None, ...] = (None, *DRIVERS[server.dialect])
+        urls = {name or "": self._door(server.url(database, name), name) for name in names}
+        mark = server.mark(database)
+        name = mark if server.dialect == "sqlite" else parse_url(urls[""]).database
+        return {"name": name, "urls": urls, "mark": mark}
