@@ -95,6 +95,138 @@ GALAXY = Recipe(
     ),
 )
 
+# The base revision expects the tables of MLflow 0.8, which the application makes: here by its own models.
+MLFLOW = Recipe(
+    "mlflow",
+    version="3.17.2",
+    versions="mlflow/store/db_migrations/versions",
+    requirements=("mlflow==3.17.2", "psycopg2-binary"),
+    checkout="mlflow",
+    leave_out=("server/js",),
+    config="mlflow/store/db_migrations/alembic.ini",
+    files={
+        "prepare.py": "import os\n"
+        "from mlflow.store.tracking.dbmodels.initial_models import Base\n"
+        "from sqlalchemy import create_engine\n"
+        "Base.metadata.create_all(create_engine(os.environ['DATABASE_URL']))\n"
+    },
+    options=("--prepare", "python prepare.py"),
+)
+
+# Flask-Migrate. The base revision, of 2015, expects the tables of that day. Release 3.13.2 makes its tables
+# and stamps them with the revision where the merge's two branches begin.
+PI_SETTINGS = """\
+SECRET_KEY = "for the proof only"
+PI_PEPPER = "for the proof only"
+PI_ENCFILE = "{folder}/enckey"
+PI_LOGFILE = "{folder}/privacyidea.log"
+"""
+PRIVACYIDEA = Recipe(
+    "privacyidea",
+    requirements=("privacyidea==3.14", "psycopg2-binary"),
+    checkout="privacyidea",
+    leave_out=("static", "static_old", "translations"),
+    config="privacyidea/migrations/alembic.ini",
+    files={"pi.cfg": PI_SETTINGS},
+    env={"PRIVACYIDEA_CONFIGFILE": "{folder}/pi.cfg"},
+    dump=Dump(
+        "privacyidea",
+        "3.13.2",
+        requirements=("privacyidea==3.13.2", "psycopg2-binary"),
+        command=("{bin}/pi-manage", "setup", "create_tables"),
+        files={"pi.cfg": PI_SETTINGS},
+        env={
+            "PRIVACYIDEA_CONFIGFILE": "{folder}/pi.cfg",
+            "PRIVACYIDEA_SQLALCHEMY_DATABASE_URI": "postgresql+psycopg2://{url}",
+        },
+    ),
+)
+
+# The base revision expects tables of 2023; it also creates enumerations and moves data. Release 0.56 makes
+# its tables and stamps them with the common ancestor of the merge d5988aa750ae.
+NO_SOURCE_PSYCOPG2 = ("psycopg2; sys_platform == 'never'",)
+QCFRACTAL = Recipe(
+    "qcfractal",
+    requirements=("qcfractal==0.71", "psycopg2-binary"),
+    overrides=NO_SOURCE_PSYCOPG2,
+    checkout="qcfractal",
+    config="qcfractal/alembic.ini",
+    options=("--base-sql", "{dump}"),
+    dump=Dump(
+        "qcfractal",
+        "0.56",
+        requirements=("qcfractal==0.56", "qcportal==0.56", "sqlalchemy<2.1", "psycopg2-binary"),
+        overrides=NO_SOURCE_PSYCOPG2,
+        command=("{bin}/python", "create.py", "postgresql://{url}"),
+        # What `qcfractal-server init-db` does once it has a server.
+        files={
+            "create.py": "import sys\n"
+            "from qcfractal.config import DatabaseConfig\n"
+            "from qcfractal.db_socket.socket import SQLAlchemySocket\n"
+            "SQLAlchemySocket.create_database_tables(DatabaseConfig(\n"
+            "    base_folder='.', full_uri=sys.argv[1], own=False, username='-', password='-'))\n"
+        },
+    ),
+)
+
+# An async env.py; transaction_per_migration, and a transaction of its own around all of it. SQLite is what
+# most of its users run.
+PHOENIX = Recipe(
+    "arize-phoenix",
+    requirements=("arize-phoenix==20.26.1", "asyncpg"),
+    checkout="phoenix",
+    leave_out=("server/static",),
+    config="phoenix/db/alembic.ini",
+    env={"PHOENIX_WORKING_DIR": "{folder}/home"},
+)
+
+# Settings of oslo.config, which only the project's own command reads, and an engine that they make. Expand and
+# contract lines that depend on each other, with labels that are read from a module.
+GLANCE = Recipe(
+    "glance",
+    beside="2024_1_expand01",
+    requirements=("glance==33.0.0", "psycopg2-binary"),
+    checkout="glance",
+    config="glance/db/sqlalchemy/alembic_migrations/alembic.ini",
+    files={
+        "glance.conf": "[database]\nconnection = postgresql+psycopg2://glance@production.invalid/glance\n"
+    },
+    options=("--command", "glance-manage --config-file {folder}/glance.conf db upgrade --version {revision}"),
+)
+
+# Expand and contract under labels, a folder for each release. The code names these folders, alembic.ini does
+# not: a second one finds them. env.py wants the logging sections.
+KEYSTONE = Recipe(
+    "keystone",
+    beside="742c857f1dfb",
+    requirements=("keystone==30.0.0", "psycopg2-binary"),
+    checkout="keystone",
+    config="converge.ini",
+    files={
+        "converge.ini": "[alembic]\n"
+        "script_location = %(here)s/keystone/common/sql/migrations\n"
+        "recursive_version_locations = true\n"
+        "[loggers]\nkeys = root\n[handlers]\nkeys =\n[formatters]\nkeys =\n[logger_root]\nhandlers =\n"
+    },
+)
+
+# env.py overwrites sqlalchemy.url from settings, and imports the models. Of the hundred packages that it
+# requires (torch among them), these are what that takes.
+OPEN_WEBUI = Recipe(
+    "open-webui",
+    alone=("open-webui==0.12.4",),
+    requirements=(
+        *("alembic==1.18.4", "sqlalchemy[asyncio]==2.0.50", "aiosqlite==0.22.1", "psycopg[binary]==3.3.4"),
+        *("psycopg2-binary==2.9.12", "pydantic==2.13.4", "fastapi==0.136.3", "aiohttp==3.14.5"),
+        *("python-socketio==5.16.2", "pillow", "typer", "uvicorn", "markdown", "beautifulsoup4", "bcrypt"),
+        *("cryptography", "orjson", "pyjwt", "python-mimeparse", "pytz", "redis", "requests", "validators"),
+    ),
+    checkout="open_webui",
+    leave_out=("frontend", "static"),
+    config="open_webui/alembic.ini",
+    env={"WEBUI_SECRET_KEY": "for the proof only", "DATA_DIR": "{folder}/data"},
+)
+
 RECIPES = [
     # 143 revisions; its env.py needs the application's settings, its revisions nothing.
     Recipe("skyvern", "2c34dee3304e", own_env=False),
@@ -106,6 +238,7 @@ RECIPES = [
     # what its alembic.ini names.
     Recipe("langflow-base", "844cad9a53fa", requirements=LANGFLOW, name_server=True),
     Recipe("langflow-base", "a6d8e0f2b4c7", requirements=LANGFLOW, name_server=True),
+    Recipe("langflow-base", "a6d8e0f2b4c7", requirements=LANGFLOW, dialect="sqlite"),
     replace(FLEXMEASURES, merge="3bc1e29ca1f4", options=("--flask-app", "flexmeasures.app:create")),
     replace(
         FLEXMEASURES,
@@ -123,6 +256,27 @@ RECIPES = [
         label="command",
     ),
     replace(GALAXY, merge="75b461a2b24a"),
+    MLFLOW,
+    replace(MLFLOW, dialect="sqlite"),
+    replace(
+        PRIVACYIDEA,
+        merge="f1a2b3c4d5e6",
+        options=("--base-sql", "{dump}", "--flask-app", "privacyidea.app:create_app"),
+    ),
+    replace(
+        PRIVACYIDEA,
+        options=("--base-sql", "{dump}", "--command", "pi-manage db upgrade {revision}"),
+        label="command",
+    ),
+    replace(QCFRACTAL, merge="d5988aa750ae"),
+    replace(QCFRACTAL, merge="0c0b1dea52dc"),
+    PHOENIX,
+    replace(PHOENIX, dialect="sqlite"),
+    GLANCE,
+    KEYSTONE,
+    replace(KEYSTONE, dialect="sqlite"),
+    OPEN_WEBUI,
+    replace(OPEN_WEBUI, dialect="sqlite"),
 ]
 
 # Renames data_categories in one branch, adds a column to it in the other. Their merge revision is empty too:
