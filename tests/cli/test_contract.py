@@ -58,7 +58,7 @@ def test_every_help_has_exit_codes_and_says_what_it_does(name: str) -> None:
     text = result.output
     codes = re.findall(r"^ +(\d)  \S", text.partition("Exit codes:")[2], re.MULTILINE)
     assert codes == ["0", "1", "2", "3"]
-    assert "{" not in text
+    assert "{" not in text.replace("{revision}", "")  # the one that a user writes
     command = main.commands[name] if name else main
     for parameter in command.params:
         if isinstance(parameter, click.Option):
