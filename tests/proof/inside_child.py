@@ -12,14 +12,24 @@ from typing import Any
 
 import converger.proof
 
+INSIDE = Path(converger.proof.__path__[0]) / "inside"
 PYTHON = os.environ.get("CONVERGER_TEST_PYTHON", sys.executable)
 """By hand these tests can run the inside on another interpreter: the floor is 3.8."""
+
+_IMPORT = f"""
+import importlib.util as util
+spec = util.spec_from_file_location(
+    "inside", {str(INSIDE / "__init__.py")!r}, submodule_search_locations=[{str(INSIDE)!r}])
+sys.modules["inside"] = util.module_from_spec(spec)
+del util, spec
+"""
 
 
 def answer(source: str, folder: Path, *, environment: dict[str, str] | None = None, **values: object) -> Any:
     """What the child's lines put into `answer`. `values` are names in them; `folder` is its working folder."""
     script = (
-        f"import json, sys\nsys.path[:0] = {[str(Path(converger.proof.__path__[0])), str(folder)]!r}\n"
+        f"import json, sys\nsys.path.insert(0, {str(folder)!r})\n"
+        + _IMPORT
         + "".join(f"{name} = json.loads({json.dumps(value)!r})\n" for name, value in values.items())
         + textwrap.dedent(source)
         + "\nprint('\\nANSWER ' + json.dumps(answer, default=repr))\n"
@@ -27,7 +37,12 @@ def answer(source: str, folder: Path, *, environment: dict[str, str] | None = No
     done = subprocess.run(
         [PYTHON, "-X", "dev", "-W", "ignore::DeprecationWarning", "-c", script],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **(environment or {}),
+        },
         capture_output=True,
         text=True,
         timeout=120,

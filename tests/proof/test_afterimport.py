@@ -197,7 +197,9 @@ answer.append("plain" in sys.modules)
 
 
 def test_a_module_whose_own_code_fails_is_not_told(modules: Path) -> None:
-    (modules / "broken.py").write_text("import os\nif not os.path.exists('ok'):\n    raise ValueError('broken')\n")
+    (modules / "broken.py").write_text(
+        "import os\nif not os.path.exists('ok'):\n    raise ValueError('broken')\n"
+    )
     found = answer(
         WATCH
         + """

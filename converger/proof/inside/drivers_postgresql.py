@@ -27,6 +27,7 @@ def install(broker):
         ("psycopg2._psycopg", _psycopg2),
         ("psycopg2", _psycopg2_names),
         ("psycopg2.extensions", _psycopg2_names),
+        ("psycopg.generators", _psycopg_generators),
         ("psycopg.connection", _psycopg),
         ("psycopg.connection_async", _psycopg),
         ("psycopg", _psycopg_names),
@@ -97,6 +98,20 @@ def _psycopg_connect(broker, original):
         return original(cls, **arguments(conninfo, kwargs))
 
     return classmethod(connect)
+
+
+def _psycopg_generators(broker, module):
+    """Below `connect`, where a subclass that makes its own parameters ends; after the name was looked up."""
+    original = module.connect
+
+    @functools.wraps(original)
+    def connect(conninfo, *args, **kwargs):
+        from psycopg.conninfo import conninfo_to_dict
+
+        given = _read_conninfo(conninfo, conninfo_to_dict)
+        return original(_write_conninfo(_for_libpq(redirected(broker, "psycopg", given))), *args, **kwargs)
+
+    module.connect = connect
 
 
 def _psycopg_names(broker, module):
