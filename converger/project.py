@@ -166,12 +166,23 @@ def _flask_migrate(tree: Tree, ini: Path | None, settings: Settings) -> tuple[st
     if ini is not None and settings.has_section():
         folder = str(ini.parent)
         if tree.kind(os.path.join(folder, "env.py")) == "file" or ini.parent.name == "migrations":
-            return folder, str(ini.parent.parent)
+            return folder, _above_packages(tree, ini.parent.parent)
     raise ConfigurationError(
         f"No script_location in {settings.described()}.",
         code="no-script-location",
         hint=_other_sections(settings),
     )
+
+
+def _above_packages(tree: Tree, folder: Path) -> str:
+    """The folder, or where it is inside a Python package the one that holds that: `flask` is run there."""
+    while (
+        folder != tree.root
+        and tree.kind(str(folder / "__init__.py")) == "file"
+        and tree.inside(str(folder.parent))
+    ):
+        folder = folder.parent
+    return str(folder)
 
 
 def _other_sections(settings: Settings) -> str:

@@ -201,6 +201,18 @@ def test_flask_migrate_in_another_folder(root: Path) -> None:
     assert project.script_location == root / "app" / "db" and project.cwd == root / "app"
 
 
+def test_flask_migrate_in_a_package_is_run_from_the_folder_that_holds_it(root: Path) -> None:
+    """superset/migrations, flexmeasures/data/migrations: in between, the package has another name."""
+    _flask_migrate(root / "backend" / "shop" / "data" / "migrations")
+    for package in (root / "backend" / "shop", root / "backend" / "shop" / "data"):
+        (package / "__init__.py").touch()
+    assert _load(root, config="backend/shop/data/migrations/alembic.ini").cwd == root / "backend"
+    (root / "backend" / "__init__.py").touch()
+    (root / "__init__.py").touch()
+    (root.parent / "__init__.py").touch()
+    assert _load(root, config="backend/shop/data/migrations/alembic.ini").cwd == root
+
+
 def test_flask_migrate_without_the_section_that_was_asked_for(root: Path) -> None:
     _flask_migrate(root / "migrations")
     with pytest.raises(ConfigurationError, match=r"\[second\]"):
