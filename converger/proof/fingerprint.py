@@ -29,6 +29,15 @@ _COLUMNS = f"""
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped AND {_SCHEMAS}
 """
+_MYSQL_RELATIONS = """
+    SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = DATABASE()
+"""
+_MYSQL_COLUMNS = """
+    SELECT table_name, column_name, column_type, collation_name, is_nullable, column_default, extra,
+           generation_expression
+    FROM information_schema.columns WHERE table_schema = DATABASE()
+"""
+_MYSQL_KINDS = {"BASE TABLE": "table", "SYSTEM VERSIONED": "versioned table", "VIEW": "view"}
 _KINDS = {
     "r": "table",
     "p": "partitioned table",
@@ -56,6 +65,9 @@ def fingerprint(
     """
     if server.dialect == "sqlite":
         return _of_sqlite(server, scratch, frozenset(name for _, name in exclude))
+    if server.dialect == "mysql":
+        # There are no schemas in a database: another one is another database.
+        return _of_mysql(server, scratch, frozenset(name for _, name in exclude))
     tables = sorted(exclude, key=lambda table: (table[0] or "", table[1]))
     *found, _, relations, columns = server.query_all(
         scratch, [*(_find(schema, name) for schema, name in tables), _QUALIFY, _RELATIONS, _COLUMNS]
@@ -93,6 +105,18 @@ def version_rows(server: Server, scratch: Scratch, table: str, schema: str | Non
         if not server.query(scratch, f"PRAGMA table_info({_quoted(table)})"):
             return None
         rows = server.query(scratch, f"SELECT version_num FROM {_quoted(table)}")
+    elif server.dialect == "mysql":
+        place = f"'{scratch.name}'" if schema is None else _mysql_literal(schema)
+        found = server.query(
+            scratch,
+            f"SELECT table_schema FROM information_schema.tables WHERE table_schema = {place}"
+            f" AND table_name = {_mysql_literal(table)}",
+        )
+        if not found:
+            return None
+        rows = server.query(
+            scratch, f"SELECT version_num FROM {_mysql_quoted(found[0][0])}.{_mysql_quoted(table)}"
+        )
     else:
         found = server.query(scratch, _find(schema, table))
         if not found:
@@ -160,9 +184,42 @@ def _sqlite_column(table: str, column: Row) -> Fact:
     return Fact("column", f"{table}.{name}", text)
 
 
+def _of_mysql(server: Server, scratch: Scratch, left_out: frozenset[str]) -> frozenset[Fact]:
+    relations, columns = server.query_all(scratch, [_MYSQL_RELATIONS, _MYSQL_COLUMNS])
+    facts = {
+        Fact(_MYSQL_KINDS.get(kind, kind.lower()), name, "exists")
+        for name, kind in relations
+        if name not in left_out
+    }
+    for table, column, type_, collation, nullable, default, extra, expression in columns:
+        if table in left_out:
+            continue
+        text = type_ + (f" collate {collation}" if collation else "")
+        if nullable == "NO":
+            text += " not null"
+        if expression:
+            text += f" generated ({expression})"
+        elif default is not None and (default != "NULL" or nullable == "NO"):
+            text += f" default {default}"
+        if extra:
+            text += f" {extra.lower()}"
+        # A default that takes the next value of a sequence names it with its database.
+        facts.add(Fact("column", f"{table}.{column}", text.replace(f"`{scratch.name}`.", "")))
+    return frozenset(facts)
+
+
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _mysql_quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _mysql_literal(text: str) -> str:
+    # As hexadecimal digits: what a backslash means depends on the session.
+    return f"CONVERT(X'{text.encode().hex()}' USING utf8mb4)"

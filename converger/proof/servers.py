@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converger.errors import ConfigurationError, CouldNotEvaluate
-from converger.proof.urls import DatabaseUrl, parse_url
+from converger.proof.urls import MYSQL_FAMILY, DatabaseUrl, parse_url
 
 if TYPE_CHECKING:
     from converger.proof.scratch import Server
 
-SUPPORTED = ("postgresql", "sqlite")
+SUPPORTED = ("postgresql", "sqlite", "mysql")
 UNSUPPORTED = {
-    "mysql": "MySQL",
-    "mariadb": "MariaDB",
     "oracle": "Oracle",
     "mssql": "SQL Server",
     "cockroachdb": "CockroachDB",
@@ -42,8 +42,9 @@ def open_server(
 
     `database_url` is `--database-url`, `project_url` the configured `sqlalchemy.url`; without either the
     dialect is PostgreSQL. Raises ConfigurationError `bad-database-url` and CouldNotEvaluate:
-    `unsupported-dialect`, `no-postgresql`, `postgresql-failed`, `server-unreachable`,
-    `authentication-failed`, `missing-privilege`, `unsupported-server`, `server-refused`.
+    `unsupported-dialect`, `no-postgresql`, `postgresql-failed`, `no-mariadb`, `mariadb-failed`,
+    `no-mysql-driver`, `server-unreachable`, `authentication-failed`, `missing-privilege`,
+    `unsupported-server`, `server-refused`.
     """
     given = _given(database_url)
     dialect = dialect_of(database_url, project_url)
@@ -51,6 +52,9 @@ def open_server(
         from converger.proof.sqlite import SqliteServer
 
         return SqliteServer()
+
+    if dialect == "mysql":
+        return _open_mysql(given, _configured(project_url), progress)
 
     if given:
         from converger.proof.postgres import PostgresServer
@@ -72,10 +76,13 @@ def open_server(
 
 
 def dialect_of(database_url: str | None, project_url: str | None) -> str:
-    """The dialect of the proof. Raises as `open_server` does for URLs and dialects; opens nothing."""
+    """The dialect of the proof; `mysql` stands for MariaDB too.
+
+    Raises as `open_server` does for URLs and dialects; opens nothing.
+    """
     given = _given(database_url)
     configured = _configured(project_url)
-    dialect = given.dialect if given else configured.dialect if configured else "postgresql"
+    dialect = _family(given or configured) or "postgresql"
     if dialect not in SUPPORTED:
         raise _unsupported(dialect, "--database-url" if given else "sqlalchemy.url")
     return dialect
@@ -88,9 +95,47 @@ def driver_of(database_url: str | None, project_url: str | None) -> str | None:
     """
     given = _given(database_url)
     configured = _configured(project_url)
-    if configured and configured.driver and (given is None or given.dialect == configured.dialect):
+    if configured and configured.driver and (given is None or _family(given) == _family(configured)):
         return configured.driver
     return given.driver if given else None
+
+
+def _open_mysql(
+    given: DatabaseUrl | None, configured: DatabaseUrl | None, progress: Callable[[str], None]
+) -> Server:
+    if importlib.util.find_spec("pymysql") is None:
+        raise CouldNotEvaluate(
+            "PyMySQL, with which we speak to MySQL and MariaDB, is not installed.",
+            code="no-mysql-driver",
+            hint="Run pip install 'alembic-converger[mysql]'.",
+        )
+    # SQLAlchemy insists on MariaDB where a URL says mariadb: what the project says stays.
+    names = [url.dialect for url in (configured, given) if url is not None and _family(url) == "mysql"]
+    if given:
+        from converger.proof.mysql import MysqlServer
+
+        return MysqlServer(replace(given, dialect=names[0]), progress=progress)
+
+    from converger.proof.embedded_mariadb import start_mariadb
+
+    threading.Thread(target=importlib.import_module, args=("converger.proof.mysql",)).start()
+    embedded = start_mariadb(progress, prefer=names[0])
+    try:
+        from converger.proof.mysql import MysqlServer
+
+        return MysqlServer(replace(embedded.url, dialect=names[0]), progress=progress, stop=embedded.stop)
+    except BaseException:
+        embedded.stop()
+        raise
+
+
+def _family(url: DatabaseUrl | None) -> str | None:
+    """The dialect, with `mysql` for MariaDB too."""
+    return "mysql" if url and url.dialect in MYSQL_FAMILY else url.dialect if url else None
+
+
+def _known(url: DatabaseUrl) -> bool:
+    return _family(url) in SUPPORTED or url.dialect in UNSUPPORTED
 
 
 def _given(text: str | None) -> DatabaseUrl | None:
@@ -105,7 +150,7 @@ def _given(text: str | None) -> DatabaseUrl | None:
             hint="Write it as postgresql://user:password@host:5432/postgres,"
             " with special characters percent-encoded.",
         ) from None
-    if url.dialect not in SUPPORTED and url.dialect not in UNSUPPORTED:
+    if not _known(url):
         raise _unsupported(url.dialect, "--database-url")
     return url
 
@@ -116,14 +161,14 @@ def _configured(text: str | None) -> DatabaseUrl | None:
         url = parse_url(text or "")
     except ValueError:
         return None
-    return url if url.dialect in SUPPORTED or url.dialect in UNSUPPORTED else None
+    return url if _known(url) else None
 
 
 def _unsupported(dialect: str, source: str) -> CouldNotEvaluate:
     name = UNSUPPORTED.get(dialect, dialect)
     return CouldNotEvaluate(
-        f"{source} names {name}; merges are proven on PostgreSQL and SQLite only.",
+        f"{source} names {name}; merges are proven on PostgreSQL, MySQL, MariaDB and SQLite only.",
         code="unsupported-dialect",
-        hint="If the migrations also run on PostgreSQL, name a server with --database-url postgresql://…;"
+        hint="If the migrations also run on one of these, name a server with --database-url postgresql://…;"
         " otherwise --skip-validation writes the merges without a proof.",
     )

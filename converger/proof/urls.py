@@ -7,7 +7,7 @@ than reading the whole history of a project.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 _URL = re.compile(
@@ -22,6 +22,13 @@ _URL = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ALIASES = {"postgres": "postgresql"}
+_OF_TCP = frozenset(
+    "host hostaddr port unix_sock unix_socket protocol channel_binding gssencmode requiressl requirepeer direct_tls"
+    " min_protocol_version load_balance_hosts".split()
+)
+"""Parameters of drivers that would overrule a Unix socket, or that fail with one."""
+MYSQL_FAMILY = frozenset({"mysql", "mariadb"})
+"""SQLAlchemy's two names for one family of servers."""
 _LIBPQ_DRIVERS = frozenset({None, "psycopg", "psycopg2", "psycopg2cffi", "psycopg_async"})
 
 
@@ -83,11 +90,14 @@ def query_for_driver(
 ) -> tuple[tuple[str, str], ...]:
     """The part behind `?` for another driver than the URL was written for.
 
-    Drivers of libpq's family take libpq's own words (`libpq`), and asyncpg calls `sslmode` `ssl`.
-    Words that the driver would not know make it fail before it connects, so they are left out.
+    Drivers of libpq's family take libpq's own words (`libpq`), asyncpg calls `sslmode` `ssl`, and those of
+    MySQL have each their own words for TLS. Words that the driver would not know make it fail before it
+    connects, so they are left out.
     """
     if driver == url.driver:
         return url.query
+    if url.dialect in MYSQL_FAMILY:
+        return _mysql_query(url, driver)
     if driver in _LIBPQ_DRIVERS:
         if url.driver in _LIBPQ_DRIVERS:
             return url.query
@@ -97,6 +107,62 @@ def query_for_driver(
         known = {"sslmode": "ssl", "ssl": "ssl", "host": "host", "port": "port"}
         return tuple((known[key], value) for key, value in url.query if key in known)
     return tuple((key, value) for key, value in url.query if key in {"host", "port"})
+
+
+def through_socket(url: DatabaseUrl, folder: str, file: str) -> DatabaseUrl:
+    """The same database through the Unix socket `file` in `folder`; for PostgreSQL it is `.s.PGSQL.<port>`.
+
+    The host stays in the URL as `localhost`, which every driver lets the socket overrule: settings classes
+    refuse a URL without a host, and MySQL's C library takes another name for TCP. What concerns TLS and
+    several hosts is left out. Raises ValueError for a dialect that has no sockets, or another name.
+    """
+    path = f"{folder}/{file}"
+    port = None
+    if url.dialect == "postgresql":
+        prefix, _, suffix = file.rpartition(".")
+        if prefix != ".s.PGSQL" or not suffix.isdecimal():
+            raise ValueError(f"no PostgreSQL client looks for a socket called {file}")
+        port = int(suffix)
+        place = ("unix_sock", path) if url.driver == "pg8000" else ("host", folder)
+    elif url.dialect in MYSQL_FAMILY:
+        place = ("unix_socket", path)
+    else:
+        raise ValueError(f"{url.dialect} is not reached through a socket")
+    kept = (
+        (key, value) for key, value in url.query if key not in _OF_TCP and not key.startswith(("ssl", "tls_"))
+    )
+    return replace(url, host="localhost", port=port, query=(*kept, place))
+
+
+_MYSQL_NEUTRAL = {"ssl_check_hostname": "ssl_verify_identity"}
+_MYSQL_TLS = {"ssl_ca": "ssl_ca", "ssl_cert": "ssl_cert", "ssl_key": "ssl_key"}
+_MYSQL_WORDS: dict[str | None, dict[str, str]] = {
+    # SQLAlchemy makes one `ssl` dictionary of ssl_ca, ssl_cert, ssl_key and ssl_check_hostname.
+    "pymysql": {**_MYSQL_TLS, "ssl_verify_identity": "ssl_check_hostname", "ssl_disabled": "ssl_disabled"},
+    "mysqldb": {**_MYSQL_TLS, "ssl_mode": "ssl_mode"},
+    "asyncmy": _MYSQL_TLS,
+    "aiomysql": {},  # takes an SSLContext only, which no URL can hold
+    "mysqlconnector": {
+        **_MYSQL_TLS,
+        "ssl_verify_identity": "ssl_verify_identity",
+        "ssl_verify_cert": "ssl_verify_cert",
+        "ssl_disabled": "ssl_disabled",
+        "collation": "collation",
+    },
+}
+
+
+def mysql_words(url: DatabaseUrl) -> dict[str, str]:
+    """The URL's parameters in the words that most drivers of MySQL share."""
+    return {_MYSQL_NEUTRAL.get(key, key): value for key, value in url.query}
+
+
+def _mysql_query(url: DatabaseUrl, driver: str | None) -> tuple[tuple[str, str], ...]:
+    known = {"unix_socket": "unix_socket"}
+    if driver is None or driver in _MYSQL_WORDS:
+        # Without a driver SQLAlchemy takes mysqlclient.
+        known |= {"charset": "charset", **_MYSQL_WORDS[driver or "mysqldb"]}
+    return tuple((known[key], value) for key, value in mysql_words(url).items() if key in known)
 
 
 def scrub(text: str, url: DatabaseUrl) -> str:

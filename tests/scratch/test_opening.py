@@ -34,6 +34,9 @@ PLACEHOLDER = "driver://user:pass@localhost/dbname"
         ("postgresql+asyncpg://u:p@h:1/d", "sqlite:///app.db", "postgresql"),
         ("sqlite://", "postgresql://h/d", "sqlite"),
         ("postgresql://h/d", "mysql://h/d", "postgresql"),
+        ("mysql+pymysql://u:p@h/d", "postgresql://h/d", "mysql"),
+        (None, "mariadb+mariadbconnector://u:p@h/d", "mysql"),
+        (None, "mysql+aiomysql://u:p@h/d", "mysql"),
     ],
 )
 def test_the_dialect_is_the_first_that_is_known(
@@ -45,8 +48,7 @@ def test_the_dialect_is_the_first_that_is_known(
 @pytest.mark.parametrize(
     ("given", "configured", "name"),
     [
-        ("mysql+pymysql://u:secret@h/d", None, "MySQL"),
-        (None, "mariadb://u:secret@h/d", "MariaDB"),
+        ("db2+ibm_db://u:secret@h/d", None, "Db2"),
         (None, "oracle://u:secret@h/d", "Oracle"),
         (None, "mssql+pyodbc://u:secret@h/d", "SQL Server"),
         ("couchbase://u:secret@h/d", None, "couchbase"),
@@ -58,7 +60,7 @@ def test_other_dialects_are_said_to_be_unsupported(
     with pytest.raises(CouldNotEvaluate) as caught:
         open_server(database_url=given, project_url=configured, progress=lambda text: None)
     assert caught.value.code == "unsupported-dialect"
-    assert name in caught.value.message and "PostgreSQL and SQLite" in caught.value.message
+    assert name in caught.value.message and "PostgreSQL, MySQL, MariaDB and SQLite" in caught.value.message
     assert "--skip-validation" in (caught.value.hint or "")
     assert "secret" not in said(caught.value)
 
@@ -75,6 +77,9 @@ def test_other_dialects_are_said_to_be_unsupported(
         ("postgresql://h/d", "sqlite+aiosqlite:///x", None),
         ("postgresql+pg8000://h/d", "sqlite+aiosqlite:///x", "pg8000"),
         ("sqlite://", "sqlite+aiosqlite:///x", "aiosqlite"),
+        ("mysql+pymysql://h/d", "mariadb+asyncmy://h/d", "asyncmy"),
+        ("mysql+pymysql://h/d", "mariadb://h/d", "pymysql"),
+        (None, "mysql+aiomysql://h/d", "aiomysql"),
     ],
 )
 def test_the_driver_is_the_projects_where_it_fits(
@@ -181,7 +186,7 @@ def test_a_url_that_cannot_be_read_is_a_usage_error(url: str) -> None:
 def test_choosing_imports_neither_sqlalchemy_nor_a_driver() -> None:
     code = (
         "import json, sys\nfrom converger.proof import servers\nservers.dialect_of(None, 'sqlite://')\n"
-        "print(json.dumps([m for m in ('sqlalchemy', 'alembic', 'psycopg', 'rich', 'sqlite3') if m in sys.modules]))"
+        "print(json.dumps([m for m in ('sqlalchemy', 'alembic', 'psycopg', 'pymysql', 'rich', 'sqlite3') if m in sys.modules]))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(answer.stdout) == []
