@@ -54,6 +54,7 @@ class Bench:
         self.url_names = tuple(dict.fromkeys((*_URL_NAMES, *options.database_url_env)))
         self.own_server = not options.database_url
         self.command = tuple(shlex.split(options.command)) if options.command else None
+        self._preload = self.command is None
         self._start_from = StartingPoint(options.base_sql, options.prepare, progress)
         self._cut_network = not options.allow_network
         self._network_note = "--allow-network" if options.allow_network else None
@@ -85,7 +86,7 @@ class Bench:
         """Show the worker the merges, which are not in the tree yet, and open the server."""
         with _needs_room():
             self._staged = tuple(self._stage(number, file) for number, file in enumerate(files))
-        self.worker.load(staged=self._staged, preload=self.command is None)
+        self.worker.load(staged=self._staged, preload=self._preload)
         self.server = open_server(
             database_url=self._options.database_url,
             project_url=self.project.sqlalchemy_url,
@@ -98,7 +99,7 @@ class Bench:
             self._network_note = reason
             self.worker.close()
             self.worker = self._start(self._stack)
-            self.worker.load(staged=self._staged, preload=self.command is None)
+            self.worker.load(staged=self._staged, preload=self._preload)
         self._wait_loaded()
         self.sites = Sites(
             self.server,
@@ -124,12 +125,15 @@ class Bench:
         """
         worker = self._start(self._stack)
         worker.load(staged=self._staged, preload=False)
+        self._wait_faithful(worker)
+        return worker
+
+    def _wait_faithful(self, worker: Worker) -> None:
         try:
             worker.wait_loaded()
         except LoadFailed as failed:
             blindness = Blindness(self.project.root, self.python)
             raise blindness.reason(failed.failure) or blindness.environment_failed(failed.failure) from None
-        return worker
 
     def stop_workers(self) -> None:
         """End all workers, also those that other threads are starting: nothing more is to be run."""
@@ -196,7 +200,10 @@ class Bench:
 
     def _wait_loaded(self) -> None:
         """Keep the preloaded worker where the project allows it, else take one that loads as Alembic does."""
-        self.preloaded = True
+        self.preloaded = self._preload
+        if not self.preloaded:
+            self._wait_faithful(self.worker)
+            return
         try:
             # A thread does not survive a fork, but the locks that it holds do.
             if self.worker.wait_loaded()["threads"] == 1:

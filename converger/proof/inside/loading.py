@@ -40,6 +40,8 @@ class Loaded:
         self.versions = (alembic.__version__, sqlalchemy.__version__)
         self.driver = _find_driver(order["driver_url"])
         _import_dialect(order["driver_url"].partition("+")[0], self.driver)
+        if order["flask"] is not None:
+            _import_if_there("flask.cli", "flask_migrate", "flask_sqlalchemy")
         self.script = None
         when_imported("alembic.script.base", lambda module: see_staged(order["staged"], module))
         if order["preload"]:
@@ -154,6 +156,15 @@ def _find_driver(url):
             continue
         return _DRIVERS.get(name, name)
     return driver or None
+
+
+def _import_if_there(*names):
+    """Import libraries that every upgrade will need, once; what is wrong with them shows later."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception:
+            pass
 
 
 def _import_dialect(dialect, driver):
