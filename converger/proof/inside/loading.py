@@ -43,6 +43,7 @@ class Loaded:
         if order["flask"] is not None:
             _import_if_there("flask.cli", "flask_migrate", "flask_sqlalchemy")
         self.script = None
+        self.pose("heads")
         when_imported("alembic.script.base", lambda module: see_staged(order["staged"], module))
         if order["preload"]:
             from alembic.script import ScriptDirectory
@@ -72,6 +73,20 @@ class Loaded:
             config.set_main_option("script_location", given["script_location"].replace("%", "%%"))
         return config
 
+    def pose(self, target):
+        """Let sys.argv and __main__ be those of the command that would be run: the project's code may look."""
+        import alembic.config
+
+        given = self.order["config"]
+        if self.order["flask"] is None:
+            program, arguments = "alembic", ["-c", given["ini"]] if given["ini"] else []
+        else:
+            program, arguments = "flask", ["db"]
+        path = os.path.join(os.path.dirname(os.path.abspath(sys.executable)), program)
+        sys.argv[:] = [path] + arguments + ["upgrade", target]
+        # Ours is inside a zip file, where no file is: looking for it fails in a way that nobody expects.
+        sys.modules["__main__"].__file__ = path if os.path.exists(path) else alembic.config.__file__
+
     def facts(self):
         import threading
 
@@ -97,6 +112,7 @@ class Loaded:
         from alembic import command
         from alembic.script import ScriptDirectory
 
+        self.pose(order["target"])
         with application(self.order["flask"]) as configure:
             config = configure(self.config("upgrade", order["target"]))
             _point_at(config, order)
