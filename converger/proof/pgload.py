@@ -77,4 +77,6 @@ def _failed(error: psycopg.Error, sql: bytes) -> StatementFailed:
         line = int(in_data.group(1)) - 1
     elif said.statement_position:
         line = sql[: int(said.statement_position) - 1].count(b"\n")
-    return StatementFailed(" ".join(text.split()), code=error.sqlstate, line=line)
+    return StatementFailed(
+        " ".join(text.split()), code=error.sqlstate, line=line, in_data=in_data is not None
+    )
