@@ -92,6 +92,8 @@ class PathRunner:
         self._lock = threading.Lock()
         self._stopped = False
         self._version_tables: dict[VersionTable, None] = {}
+        self._at_base = graph.ancestors(line.base_state, dependencies=True)
+        self._to_prove = graph.ancestors([line.final_head], dependencies=True) - self._at_base
         self._done = count(1)
 
     def reach_base(self) -> tuple[Site, tuple[Leg, ...]]:
@@ -158,12 +160,14 @@ class PathRunner:
             legs.append(leg)
             if leg.failure:
                 break
+        if started:
+            self._at_base = state
         return site, tuple(legs)
 
     def _travel(self, worker: Worker, stock: Stock, route: _Route) -> Journey:
         site = stock.take()
         try:
-            state = self._graph.ancestors(self._line.base_state, dependencies=True)
+            state = self._at_base
             legs: list[Leg] = []
             for target in (*route.approach, *route.targets):
                 leg, state = self._upgrade(worker, site, state, target)
@@ -205,6 +209,8 @@ class PathRunner:
             self._version_tables.update(dict.fromkeys(upgrade.version_tables))
             tables = upgrade.version_tables or tuple(self._version_tables) or (VersionTable(),)
         expected = state | self._graph.ancestors([target], dependencies=True)
+        if not known:
+            expected |= self._of_other_lines(site, tables)
         failure = upgrade.failure or self._check(upgrade, site, tables, state if known else None, expected)
         leg = Leg(
             target=target,
@@ -214,6 +220,17 @@ class PathRunner:
             failure=failure,
         )
         return leg, expected
+
+    def _of_other_lines(self, site: Site, tables: tuple[VersionTable, ...]) -> frozenset[str]:
+        """What a dump or a set-up has applied beside the line that is proven: other trees, say.
+
+        Nothing, where something of the line itself, or that nobody knows, is applied too early.
+        """
+        rows = [row for table in tables for row in self._sites.version_rows(site, table) or ()]
+        if any(row not in self._graph.revisions for row in rows):
+            return frozenset()
+        applied = self._graph.ancestors(rows, dependencies=True)
+        return frozenset() if applied & self._to_prove else applied
 
     def _check(
         self,
