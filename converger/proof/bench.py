@@ -109,6 +109,11 @@ class Bench:
             driver=self.driver or self.worker.facts.get("driver"),
         )
 
+    @property
+    def start_database(self) -> str:
+        """What the project's history starts from, in words."""
+        return self._start_from.database
+
     def start(self, worker: Worker, site: Site) -> bool:
         """Bring a new site to where the project's history starts; whether that is another place than empty.
 

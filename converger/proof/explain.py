@@ -15,6 +15,12 @@ from converger.proof.model import Conflict, Location
 from converger.proof.paths import Journey, Leg
 from converger.proof.upgrade import Failure
 
+_DATABASE_ERRORS = frozenset(
+    "DatabaseError DataError IntegrityError InterfaceError InternalError NotSupportedError OperationalError"
+    " ProgrammingError NoSuchTableError".split()
+)
+"""What drivers raise (PEP 249), and SQLAlchemy for a table that it was to reflect."""
+
 
 class Explainer:
     """Turns what the worker saw into conflicts, with places in the revision files."""
@@ -28,23 +34,27 @@ class Explainer:
             for revision in graph.revisions.values()
         }
 
-    def below_the_ancestor(self, leg: Leg) -> CouldNotEvaluate:
-        """The error for a history that cannot be brought from an empty database to the common ancestor."""
+    def below_the_ancestor(self, leg: Leg, start: str) -> CouldNotEvaluate:
+        """The error for a history that cannot be brought from `start` to the common ancestor."""
         failure = leg.failure
         assert failure is not None
         revision = failure.revision or leg.target
         text = (
-            f"an empty database cannot be upgraded to the common ancestor {leg.target}:"
+            f"{start} cannot be upgraded to the common ancestor {leg.target}:"
             f" revision {revision} fails: {self._blindness.where(failure)}{failure.message.strip()}"
         )
-        if failure.statement:
-            text += f"\nstatement: {failure.statement.strip()}"
-        return CouldNotEvaluate(
-            text,
-            code="cannot-start-from-empty",
-            hint="this history cannot start from an empty database; nothing was said about the branches."
-            " --base-sql FILE loads a dump to start from, --prepare COMMAND runs the project's own set-up first",
-        )
+        options = "--base-sql FILE loads a dump to start from, --prepare COMMAND runs the project's own set-up first"
+        if _said_by_database(failure):
+            if failure.statement:
+                text += f"\nstatement: {failure.statement.strip()}"
+            hint = f"this history cannot start from {start}; nothing was said about the branches. {options}"
+        else:
+            hint = (
+                f"this is the revision's own code, not the database; nothing was said about the branches."
+                f" --command runs the project's own upgrade command where env.py is not enough, --env NAME=VALUE"
+                f" sets a variable. If the history cannot start from {start}: {options}"
+            )
+        return CouldNotEvaluate(text, code="cannot-start-from-empty", hint=hint)
 
     def conflicts(self, journeys: Sequence[Journey]) -> tuple[Conflict, ...]:
         """One conflict for each failing revision, and one for schemas that differ at the end."""
@@ -128,3 +138,7 @@ class Explainer:
     def _definition(self, revision: str) -> Location | None:
         known = self._graph.revisions.get(revision)
         return Location(known.path, known.line or 1) if known is not None else None
+
+
+def _said_by_database(failure: Failure) -> bool:
+    return failure.sqlstate is not None or failure.type in _DATABASE_ERRORS

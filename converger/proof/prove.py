@@ -51,11 +51,11 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
     blindness = Blindness(bench.project.root, bench.python)
     explainer = Explainer(bench.project, graph, line, blindness)
     runner = PathRunner(bench=bench, graph=graph, line=line)
-    bench.progress.say(f"upgrading an empty database to {' + '.join(line.base_state) or 'nothing'}")
+    bench.progress.say(f"upgrading {bench.start_database} to {' + '.join(line.base_state) or 'nothing'}")
     base, base_legs = runner.reach_base()
     for leg in base_legs:
         if leg.failure:
-            error = blindness.reason(leg.failure) or explainer.below_the_ancestor(leg)
+            error = blindness.reason(leg.failure) or explainer.below_the_ancestor(leg, bench.start_database)
             path = PathResult((), _order(base_legs), "failed", _seconds(base_legs))
             return Proven(_unevaluated(bench.server, began, (path,)), error)
     journeys = runner.run(base)

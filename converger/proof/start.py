@@ -24,6 +24,16 @@ class StartingPoint:
         self.notes: tuple[Note, ...] = ()
         """What the last dump that was loaded left out."""
 
+    @property
+    def database(self) -> str:
+        """What the history starts from, in words."""
+        made_by = [
+            option
+            for option, given in (("--base-sql", self._base_sql), ("--prepare", self._prepare))
+            if given is not None
+        ]
+        return f"the database that {' and '.join(made_by)} made" if made_by else "an empty database"
+
     def reach(self, worker: Worker, server: Server, sites: Sites, site: Site, blindness: Blindness) -> bool:
         """Make it of a new site; whether it is another place than an empty database.
 
