@@ -161,7 +161,8 @@ class Blindness:
         else:
             hint = (
                 "this happened before the first migration, in env.py, in what it imports or while the revision"
-                " files were loaded; --env NAME=VALUE sets a variable that it needs"
+                " files were loaded; --env NAME=VALUE sets a variable that it needs, --command runs the"
+                " project's own way to upgrade where env.py needs more around it"
             )
         return CouldNotEvaluate(
             f"{self.where(failure)}{failure.type}: {failure.message}", code="env-failed", hint=hint
