@@ -68,8 +68,12 @@ class MariadbPair:
             settings["database"] = name
         with self._connect() as connection, connection.cursor() as cursor:
             cursor.execute("CREATE TABLE customers AS SELECT 1 AS id")
-            cursor.execute("SELECT @@socket")
-            self.socket = str(cursor.fetchone()[0])
+            for host in ("localhost", "127.0.0.1"):
+                cursor.execute(f"CREATE USER shop@'{host}' IDENTIFIED BY 'shop'")
+                cursor.execute(f"GRANT ALL ON *.* TO shop@'{host}'")
+            cursor.execute("SELECT @@datadir, @@socket")
+            self.socket = str(Path(*cursor.fetchone()))
+        self.production.update(user="shop", password="shop")
         self._base = self._came()
 
     def visits(self) -> int:
@@ -82,11 +86,11 @@ class MariadbPair:
             cursor.execute("SHOW GLOBAL STATUS LIKE 'Connections'")
             return int(cursor.fetchone()[1])
 
-    def rows(self) -> list[tuple[object, ...]]:
+    def rows(self) -> tuple[tuple[object, ...], ...]:
         """What production holds. Counts as a visit."""
         with self._connect() as connection, connection.cursor() as cursor:
             cursor.execute("SELECT * FROM customers")
-            return list(cursor.fetchall())
+            return tuple(cursor.fetchall())
 
     def _connect(self) -> pymysql.connections.Connection:  # type: ignore[type-arg]
         return pymysql.connect(**self.production)  # type: ignore[arg-type]

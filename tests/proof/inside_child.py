@@ -25,7 +25,14 @@ del util, spec
 """
 
 
-def answer(source: str, folder: Path, *, environment: dict[str, str] | None = None, **values: object) -> Any:
+def answer(
+    source: str,
+    folder: Path,
+    *,
+    environment: dict[str, str] | None = None,
+    python: str = PYTHON,
+    **values: object,
+) -> Any:
     """What the child's lines put into `answer`. `values` are names in them; `folder` is its working folder."""
     script = (
         f"import json, sys\nsys.path.insert(0, {str(folder)!r})\n"
@@ -35,7 +42,7 @@ def answer(source: str, folder: Path, *, environment: dict[str, str] | None = No
         + "\nprint('\\nANSWER ' + json.dumps(answer, default=repr))\n"
     )
     done = subprocess.run(
-        [PYTHON, "-X", "dev", "-W", "ignore::DeprecationWarning", "-c", script],
+        [python, "-X", "dev", "-W", "ignore::DeprecationWarning", "-c", script],
         cwd=folder,
         env={
             "PATH": os.environ["PATH"],

@@ -6,63 +6,20 @@ it), and with us, where production sees nobody.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.proof.decoys import MariadbPair, PostgresPair
+from tests.proof.broker import BROKER
+from tests.proof.decoys import PostgresPair
 from tests.proof.inside_child import answer
-
-BROKER = """
-import asyncio, os, sys
-
-class Foreign(BaseException):
-    pass
-
-class Broker:
-    def __init__(self):
-        self.asked = []
-        self.refused = []
-    def arguments(self, driver, given):
-        assert set(given) == {"database", "host", "port", "user"}, given
-        self.asked.append([driver, given])
-        return dict(ARGUMENTS[driver])
-    def is_ours(self, path):
-        return os.path.realpath(path) == os.path.realpath(ARGUMENTS["sqlite3"]["database"])
-    def refuse(self, found):
-        self.refused.append(found)
-        raise Foreign(found)
-
-broker = Broker()
-if REDIRECTED:
-    from inside.drivers import install
-    install(broker)
-
-def outcome(expression, names):
-    try:
-        value = eval(expression, names)
-        return asyncio.run(value) if asyncio.iscoroutine(value) else value
-    except BaseException as error:
-        return "%s: %s" % (type(error).__name__, error)
-
-def run(spellings):
-    return {expression: outcome(expression, globals()) for expression in spellings}
-"""
 
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[PostgresPair]:
     pair = PostgresPair()
-    yield pair
-    pair.stop()
-
-
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[MariadbPair]:
-    pair = MariadbPair()
     yield pair
     pair.stop()
 

@@ -22,7 +22,9 @@ _HOW = {
     "pg8000": "timeout tcp_keepalive application_name startup_params",
     "pymysql": _MYSQL
     + " collation cursorclass max_allowed_packet defer_connect read_timeout write_timeout binary_prefix program_name",
-    "mysqldb": _MYSQL + " collation cursorclass multi_statements read_timeout write_timeout",
+    "mysqldb": _MYSQL
+    + " collation cursorclass multi_statements read_timeout write_timeout binary_prefix executemany_fallback"
+    " local_infile_dir",
     "mysqlconnector": (
         "use_unicode charset collation converter_class converter_str_fallback autocommit time_zone sql_mode"
         " get_warnings raise_on_warnings connection_timeout connect_timeout read_timeout write_timeout client_flags"

@@ -13,6 +13,8 @@ _MYSQLDB = (
     " read_default_file read_default_group client_flag ssl local_infile"
 ).split()
 
+_OF_THE_PYTHON_CLASS = frozenset("autocommit charset collation cursorclass sql_mode use_unicode".split())
+
 
 def install(broker):
     """Patch the drivers when they are imported."""
@@ -35,21 +37,26 @@ def _connection(driver, broker, module):
 
 
 def _mysqldb(broker, module):
-    """The C module below MySQLdb, which has a `connect` of its own."""
-    original = module.connect
+    """The C module below MySQLdb, which can be used by itself; the Python class inherits from this one."""
+    original = module.connection
 
-    @functools.wraps(original)
-    def connect(*args, **kwargs):
-        given = dict(zip(_MYSQLDB, args), **kwargs)
-        arguments = _redirected(broker, "mysqldb", given)
-        for name in ("charset", "collation", "cursorclass", "use_unicode", "sql_mode", "autocommit"):
-            arguments.pop(name, None)  # of the Python class
-        for old, new in (("db", "database"), ("passwd", "password")):
-            if old in arguments:
-                arguments[new] = arguments.pop(old)
-        return original(**arguments)
+    class connection(original):
+        __doc__ = original.__doc__
 
-    module.connect = connect
+        def __init__(self, *args, **kwargs):
+            given = dict(zip(_MYSQLDB, args), **kwargs)
+            arguments = _redirected(broker, "mysqldb", given)
+            for old, new in (("db", "database"), ("passwd", "password")):
+                if old in arguments:
+                    arguments[new] = arguments.pop(old)
+            for name in _OF_THE_PYTHON_CLASS.difference(given):
+                arguments.pop(name, None)
+            super().__init__(**arguments)
+
+    connection.__module__ = original.__module__
+    connection.__qualname__ = original.__qualname__
+    module.connection = connection
+    module.connect = functools.wraps(module.connect)(lambda *args, **kwargs: connection(*args, **kwargs))
 
 
 def _mysqlconnector(broker, module):
@@ -71,7 +78,14 @@ def _mysqlconnector(broker, module):
 
 
 def _mysqlconnector_async(broker, module):
-    replace_init(module.MySQLConnectionAbstract, functools.partial(_redirected, broker, "mysqlconnector"))
+    def redirect(given):
+        arguments = _redirected(broker, "mysqlconnector", given)
+        if arguments.get("unix_socket") or arguments.get("host") in ("127.0.0.1", "::1", "localhost"):
+            # It fails with a TypeError where it is to use TLS and the server has none.
+            arguments.setdefault("ssl_disabled", True)
+        return arguments
+
+    replace_init(module.MySQLConnectionAbstract, redirect)
 
 
 def _redirected(broker, driver, given):

@@ -6,6 +6,7 @@ What a caller asked for is read only to recognise a database by its name. What l
 
 import functools
 import os
+import sys
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .afterimport import when_imported
@@ -66,9 +67,7 @@ def _psycopg2(broker, module):
 
 def _psycopg2_names(broker, module):
     """Names that were copied from the C module before we came."""
-    from sys import modules
-
-    inner = modules["psycopg2._psycopg"]
+    inner = sys.modules["psycopg2._psycopg"]
     for name in ("_connect", "connection"):
         if hasattr(module, name):
             setattr(module, name, getattr(inner, name))
@@ -83,9 +82,7 @@ def _psycopg(broker, module):
 
 def _psycopg_connect(broker, original):
     def arguments(conninfo, kwargs):
-        from psycopg.conninfo import conninfo_to_dict
-
-        given = _read_conninfo(conninfo, conninfo_to_dict)
+        given = _read_conninfo(conninfo, _conninfo_to_dict)
         given.update((name, value) for name, value in kwargs.items() if value is not None)
         for name in ("prepare_threshold", "context"):  # None means something
             if name in kwargs:
@@ -106,12 +103,14 @@ def _psycopg_generators(broker, module):
 
     @functools.wraps(original)
     def connect(conninfo, *args, **kwargs):
-        from psycopg.conninfo import conninfo_to_dict
-
-        given = _read_conninfo(conninfo, conninfo_to_dict)
+        given = _read_conninfo(conninfo, _conninfo_to_dict)
         return original(_write_conninfo(_for_libpq(redirected(broker, "psycopg", given))), *args, **kwargs)
 
     module.connect = connect
+
+
+def _conninfo_to_dict(text):
+    return sys.modules["psycopg.conninfo"].conninfo_to_dict(text)
 
 
 def _psycopg_names(broker, module):
