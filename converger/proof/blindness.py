@@ -177,6 +177,8 @@ class Blindness:
     def where(self, failure: Failure) -> str:
         """`path:line: ` of the innermost frame in the project's own code, or nothing."""
         for path, line, _name in failure.frames:
+            if path.startswith("<"):  # no file: Alembic makes its `op` functions with exec
+                continue
             relative = os.path.relpath(os.path.realpath(path), self._root)
             if not relative.startswith("..") and "site-packages" not in relative:
                 return f"{relative}:{line}: "

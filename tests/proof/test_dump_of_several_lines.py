@@ -64,3 +64,13 @@ def test_a_clash_is_still_found(project: AlembicProject) -> None:
     outcome = proven_from(project, "gxy00001", "tsi00001")
     assert (outcome.status, outcome.exit_code) == ("refused", 1)
     assert outcome.proof is not None and outcome.proof.verdict == "neither-order"
+
+
+def test_without_the_dump_the_message_says_where_and_what_would_help(project: AlembicProject) -> None:
+    outcome = converge(Options(cwd=project.root, dry_run=True), Silent())
+    assert (outcome.status, outcome.exit_code) == ("unevaluated", 3)
+    assert outcome.reason is not None and outcome.reason.code == "cannot-start-from-empty"
+    said = f"{outcome.reason.message} {outcome.reason.hint}"
+    assert "migrations/versions/gxy00001_rev.py:" in said and "made_elsewhere" in said
+    assert "<string>" not in said
+    assert "--base-sql" in said and "--prepare" in said
