@@ -148,25 +148,18 @@ class Blindness:
     def environment_failed(self, failure: Failure) -> CouldNotEvaluate:
         """The error for what went wrong before the first migration."""
         if failure.type == "CommandFailed":
-            return CouldNotEvaluate(
-                f"{failure.message} before the first migration{self.last_words(failure)}",
-                code="env-failed",
-                hint="run the command by hand; --env NAME=VALUE sets a variable that it needs",
-            )
-        if _NO_NETWORK.search(failure.message):
-            hint = (
-                "the project's code has no network but the scratch server; --allow-network lets it use what it"
-                " can reach, --env NAME=VALUE sets a variable by which it can do without"
+            text = f"{failure.message} before the first migration{self.last_words(failure)}"
+            hint = _known_hint(text) or (
+                "run the command by hand; --env NAME=VALUE sets a variable that it needs"
             )
         else:
-            hint = (
+            text = f"{self.where(failure)}{failure.type}: {failure.message}"
+            hint = _known_hint(text) or (
                 "this happened before the first migration, in env.py, in what it imports or while the revision"
                 " files were loaded; --env NAME=VALUE sets a variable that it needs, --command runs the"
                 " project's own way to upgrade where env.py needs more around it"
             )
-        return CouldNotEvaluate(
-            f"{self.where(failure)}{failure.type}: {failure.message}", code="env-failed", hint=hint
-        )
+        return CouldNotEvaluate(text, code="env-failed", hint=hint)
 
     @staticmethod
     def last_words(failure: Failure) -> str:
@@ -183,6 +176,27 @@ class Blindness:
             if not relative.startswith("..") and "site-packages" not in relative:
                 return f"{relative}:{line}: "
         return ""
+
+
+def _known_hint(text: str) -> str | None:
+    """What to do about failures whose words tell the cause."""
+    if _NO_NETWORK.search(text):
+        return (
+            "the project's code has no network but the scratch server; --allow-network lets it use what it"
+            " can reach, --env NAME=VALUE sets a variable by which it can do without"
+        )
+    if "requires an async driver" in text:  # SQLAlchemy's create_async_engine
+        return (
+            "env.py makes an async engine: name the driver in --database-url, for instance"
+            " postgresql+asyncpg:// or sqlite+aiosqlite://"
+        )
+    if "Can't locate revision identified by" in text:
+        return (
+            "env.py or the project's command reads its revisions from another folder than ours, perhaps from an"
+            " installed copy of the project (then put the checkout first: --env PYTHONPATH=., or install it in"
+            " place); or the dump of --base-sql is of a version that this history does not know"
+        )
+    return None
 
 
 def _doing(failure: Failure) -> str:

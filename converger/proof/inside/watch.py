@@ -189,11 +189,16 @@ class Watch:
 
 
 def see_staged(paths, module):
-    """Patch `alembic.script.base`: every ScriptDirectory also holds merge revisions not in the tree yet."""
+    """Patch `alembic.script.base`: a ScriptDirectory also holds merge revisions not in the tree yet.
+
+    Only one that holds their parents: it may be that of an installed copy of the project, or of a library.
+    """
     original = module.ScriptDirectory._load_revisions
 
     def load_revisions(self):
+        known = set()
         for script in original(self):
+            known.add(script.revision)
             yield script
         for path in paths:
             import importlib.util
@@ -201,6 +206,8 @@ def see_staged(paths, module):
             spec = importlib.util.spec_from_file_location("converger_staged", path)
             staged = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(staged)
-            yield module.Script(staged, staged.revision, path)
+            if known.issuperset(staged.down_revision):
+                known.add(staged.revision)
+                yield module.Script(staged, staged.revision, path)
 
     module.ScriptDirectory._load_revisions = load_revisions
