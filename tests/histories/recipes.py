@@ -49,23 +49,26 @@ AIRFLOW = Recipe(
     options=("--database-url-env", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"),
 )
 
-# env.py chooses the versions folder of the database's dialect when it runs, so its alembic.ini names none:
-# a second one does. It runs an async engine in a thread of its own.
+# env.py chooses the versions folder of the database's dialect when it runs, so prefect's alembic.ini names
+# none: one of our own does. It runs an async engine, and only inside prefect's own command.
+PREFECT_INI = (
+    "[alembic]\nscript_location = %(here)s/prefect/server/database/_migrations\nversion_locations = %(here)s/"
+)
+PREFECT_VERSIONS = "prefect/server/database/_migrations/versions/"
 PREFECT = Recipe(
     "prefect",
     version="3.8.8",  # what installed when this was written; expected.json holds 3.9.1
     requirements=("prefect==3.8.8",),
     checkout="prefect",
     leave_out=("server/ui", "server/ui-v2", "server/ui_build", "server/ui-v2_build"),
-    versions="prefect/server/database/_migrations/versions/postgresql",
+    versions=PREFECT_VERSIONS + "postgresql",
     config="converge.ini",
-    files={
-        "converge.ini": "[alembic]\n"
-        "script_location = %(here)s/prefect/server/database/_migrations\n"
-        "version_locations = %(here)s/prefect/server/database/_migrations/versions/postgresql\n"
-    },
+    files={"converge.ini": PREFECT_INI + PREFECT_VERSIONS + "postgresql\n"},
     env={"PREFECT_HOME": "{folder}/prefect-home"},
-    options=("--database-url-env", "PREFECT_API_DATABASE_CONNECTION_URL"),
+    options=(
+        *("--database-url-env", "PREFECT_API_DATABASE_CONNECTION_URL"),
+        *("--command", "prefect server database upgrade -y -r {revision}"),
+    ),
 )
 
 # Two labelled trees. env.py wants two URLs as -x arguments, and looks at the revision on the command line to
@@ -77,10 +80,7 @@ GALAXY_URLS = " ".join(
 GALAXY = Recipe(
     "galaxy-data",
     requirements=("galaxy-data==26.1.2", "psycopg2-binary"),
-    options=(
-        *("--command", f"alembic {GALAXY_URLS} upgrade {{revision}}"),
-        *("--base-sql", "{dump}"),
-    ),
+    options=("--command", f"alembic {GALAXY_URLS} upgrade {{revision}}"),
     dump=Dump(
         "galaxy-data",
         "24.2.4",
@@ -127,6 +127,11 @@ PRIVACYIDEA = Recipe(
     checkout="privacyidea",
     leave_out=("static", "static_old", "translations"),
     config="privacyidea/migrations/alembic.ini",
+    # Its settings name SQLite where they are not told otherwise.
+    options=(
+        *("--base-sql", "{dump}"),
+        *("--database-url-env", "PRIVACYIDEA_SQLALCHEMY_DATABASE_URI"),
+    ),
     files={"pi.cfg": PI_SETTINGS},
     env={"PRIVACYIDEA_CONFIGFILE": "{folder}/pi.cfg"},
     dump=Dump(
@@ -195,7 +200,8 @@ GLANCE = Recipe(
 )
 
 # Expand and contract under labels, a folder for each release. The code names these folders, alembic.ini does
-# not: a second one finds them. env.py wants the logging sections.
+# not: a second one finds them. The first revision looks up options that only the project's own commands
+# register.
 KEYSTONE = Recipe(
     "keystone",
     beside="742c857f1dfb",
@@ -205,9 +211,14 @@ KEYSTONE = Recipe(
     files={
         "converge.ini": "[alembic]\n"
         "script_location = %(here)s/keystone/common/sql/migrations\n"
-        "recursive_version_locations = true\n"
-        "[loggers]\nkeys = root\n[handlers]\nkeys =\n[formatters]\nkeys =\n[logger_root]\nhandlers =\n"
+        "recursive_version_locations = true\n",
+        "keystone.conf": "[database]\n"
+        "connection = postgresql+psycopg2://keystone@production.invalid/keystone\n",
     },
+    options=(
+        "--command",
+        "python -m keystone.common.sql.migrations.manage --config-file {folder}/keystone.conf upgrade {revision}",
+    ),
 )
 
 # env.py overwrites sqlalchemy.url from settings, and imports the models. Of the hundred packages that it
@@ -249,32 +260,32 @@ RECIPES = [
     replace(SUPERSET, merge="eb1c288c71c4", options=("--command", "superset db upgrade {revision}")),
     replace(SUPERSET, options=("--flask-app", "superset.app:create_app")),
     AIRFLOW,
-    replace(PREFECT, label="env.py"),
+    PREFECT,
     replace(
         PREFECT,
-        options=(*PREFECT.options, "--command", "prefect server database upgrade -y -r {revision}"),
-        label="command",
+        dialect="sqlite+aiosqlite",
+        versions=PREFECT_VERSIONS + "sqlite",
+        files={"converge.ini": PREFECT_INI + PREFECT_VERSIONS + "sqlite\n"},
     ),
-    replace(GALAXY, merge="75b461a2b24a"),
+    replace(GALAXY, merge="75b461a2b24a", options=(*GALAXY.options, "--base-sql", "{dump}")),
     MLFLOW,
     replace(MLFLOW, dialect="sqlite"),
     replace(
         PRIVACYIDEA,
         merge="f1a2b3c4d5e6",
-        options=("--base-sql", "{dump}", "--flask-app", "privacyidea.app:create_app"),
+        options=(*PRIVACYIDEA.options, "--flask-app", "privacyidea.app:create_app"),
     ),
     replace(
         PRIVACYIDEA,
-        options=("--base-sql", "{dump}", "--command", "pi-manage db upgrade {revision}"),
+        options=(*PRIVACYIDEA.options, "--command", "pi-manage db upgrade {revision}"),
         label="command",
     ),
     replace(QCFRACTAL, merge="d5988aa750ae"),
     replace(QCFRACTAL, merge="0c0b1dea52dc"),
     PHOENIX,
-    replace(PHOENIX, dialect="sqlite"),
+    replace(PHOENIX, dialect="sqlite+aiosqlite"),
     GLANCE,
     KEYSTONE,
-    replace(KEYSTONE, dialect="sqlite"),
     OPEN_WEBUI,
     replace(OPEN_WEBUI, dialect="sqlite"),
 ]
@@ -289,3 +300,27 @@ FIDES = Recipe(
     own_env=False,
     name_server=True,
 )
+
+# What a person is told who leaves an option out: the code, and words of the message.
+TOLD = [
+    (
+        replace(GALAXY, merge="75b461a2b24a", label="without a dump"),
+        "cannot-start-from-empty",
+        (
+            "alembic/versions_gxy/b182f655505f",
+            'relation "workflow" does not exist',
+            "--base-sql",
+            "--prepare",
+        ),
+    ),
+    (
+        replace(PREFECT, options=PREFECT.options[:2], label="without the command"),
+        "env-failed",
+        ("NoEventLoopError", "--command"),
+    ),
+    (
+        replace(PREFECT, config="prefect/server/database/alembic.ini", label="as it is configured"),
+        "revisions-below",
+        ("postgresql/ and sqlite/",),
+    ),
+]
