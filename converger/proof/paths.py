@@ -77,6 +77,15 @@ class _Route:
     targets: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a site is on its way: what is applied, and the version tables that have said so."""
+
+    site: Site
+    state: frozenset[str]
+    tables: tuple[VersionTable, ...] = ()
+
+
 class PathRunner:
     """Runs the journeys of one line of history."""
 
@@ -93,6 +102,7 @@ class PathRunner:
         self._stopped = False
         self._version_tables: dict[VersionTable, None] = {}
         self._at_base = graph.ancestors(line.base_state, dependencies=True)
+        self._tables_at_base: tuple[VersionTable, ...] = ()
         self._to_prove = graph.ancestors([line.final_head], dependencies=True) - self._at_base
         self._done = count(1)
 
@@ -153,24 +163,25 @@ class PathRunner:
         site = self._sites.create()
         started = self._bench.start(worker, site)
         legs: list[Leg] = []
-        state: frozenset[str] = frozenset()
+        place = _Place(site, frozenset())
         for target in self._line.base_state:
             # What a dump or a set-up has applied is not known here; at the ancestor it has to be right.
-            leg, state = self._upgrade(worker, site, state, target, alone=True, known=not started)
+            leg, place = self._upgrade(worker, place, target, alone=True, known=not started)
             legs.append(leg)
             if leg.failure:
                 break
         if started:
-            self._at_base = state
+            self._at_base = place.state
+        self._tables_at_base = place.tables
         return site, tuple(legs)
 
     def _travel(self, worker: Worker, stock: Stock, route: _Route) -> Journey:
         site = stock.take()
         try:
-            state = self._at_base
+            place = _Place(site, self._at_base, self._tables_at_base)
             legs: list[Leg] = []
             for target in (*route.approach, *route.targets):
-                leg, state = self._upgrade(worker, site, state, target)
+                leg, place = self._upgrade(worker, place, target)
                 legs.append(leg)
                 if leg.failure:
                     break
@@ -186,40 +197,40 @@ class PathRunner:
     def _upgrade(
         self,
         worker: Worker,
-        site: Site,
-        state: frozenset[str],
+        place: _Place,
         target: str,
         *,
         alone: bool = False,
         known: bool = True,
-    ) -> tuple[Leg, frozenset[str]]:
+    ) -> tuple[Leg, _Place]:
         """Upgrade to `target` and hold the databases against what the graph expects of them.
 
         Unless it is `alone`, other upgrades share the server, and so what belongs to the server. `known` is
-        whether `state` is what is applied now.
+        whether the place's state is what is applied now.
         """
         upgrade = worker.upgrade(
-            self._sites.order(site, self._bench.command),
+            self._sites.order(place.site, self._bench.command),
             target=target,
             shared=not (alone and self._bench.own_server),
         )
         if upgrade.failure:
-            self._sites.check_alive(site)  # a lost server is no conflict: this raises then
+            self._sites.check_alive(place.site)  # a lost server is no conflict: this raises then
         with self._lock:
             self._version_tables.update(dict.fromkeys(upgrade.version_tables))
-            tables = upgrade.version_tables or tuple(self._version_tables) or (VersionTable(),)
-        expected = state | self._graph.ancestors([target], dependencies=True)
+        # A table that an earlier upgrade of this site kept, and this one does not, stays behind.
+        tables = tuple(dict.fromkeys((*place.tables, *upgrade.version_tables))) or (VersionTable(),)
+        expected = place.state | self._graph.ancestors([target], dependencies=True)
         if not known:
-            expected |= self._of_other_lines(site, tables)
-        failure = upgrade.failure or self._check(upgrade, site, tables, state if known else None, expected)
+            expected |= self._of_other_lines(place.site, tables)
+        failure = upgrade.failure or self._check(upgrade, place, known, tables, expected)
         leg = Leg(
             target=target,
-            state=self._graph.maximal(state, dependencies=True),
+            state=self._graph.maximal(place.state, dependencies=True),
             order=_order(upgrade),
             seconds=upgrade.seconds,
             failure=failure,
         )
-        return leg, expected
+        return leg, _Place(place.site, expected, tables if upgrade.version_tables else place.tables)
 
     def _of_other_lines(self, site: Site, tables: tuple[VersionTable, ...]) -> frozenset[str]:
         """What a dump or a set-up has applied beside the line that is proven: other trees, say.
@@ -235,25 +246,32 @@ class PathRunner:
     def _check(
         self,
         upgrade: Upgrade,
-        site: Site,
+        place: _Place,
+        known: bool,
         tables: tuple[VersionTable, ...],
-        state: frozenset[str] | None,
         expected: frozenset[str],
     ) -> Failure | None:
         """Exit code 0 is not success: after every step the version table must say what was applied."""
         applied: dict[int, frozenset[str]] = {}
-        for step in upgrade.steps if state is not None else ():
-            now = applied.get(step.pass_, state or frozenset()) | {step.revision}
+        for number, table in enumerate(upgrade.version_tables):
+            # One that comes later, such as that of a tenant made by a migration, starts from nothing.
+            comes_later = bool(place.tables) and table not in place.tables
+            applied[number] = frozenset() if comes_later else place.state
+        for step in upgrade.steps if known else ():
+            now = applied[step.pass_] | {step.revision}
             applied[step.pass_] = now
             if step.rows is not None and not self._says(step.rows, now):
                 return _disagreement(step.revision, step.rows, self._graph.maximal(now))
         for table in tables:
-            rows = self._sites.version_rows(site, table)
+            rows = self._sites.version_rows(place.site, table)
             if rows is None or not self._says(rows, expected):
                 last = upgrade.steps[-1].revision if upgrade.steps else None
-                if state is None and rows is not None and self._beyond(rows, expected):
+                if not known and rows is not None and self._beyond(rows, expected):
                     return _begins_too_late(rows, self._graph.maximal(expected))
-                return _disagreement(last, rows, self._graph.maximal(expected))
+                left_out = upgrade.version_tables and table not in upgrade.version_tables
+                return _disagreement(
+                    last, rows, self._graph.maximal(expected), left_out=table.name if left_out else None
+                )
         return None
 
     def _beyond(self, rows: tuple[str, ...], expected: frozenset[str]) -> bool:
@@ -290,9 +308,18 @@ def _begins_too_late(rows: tuple[str, ...], expected: tuple[str, ...]) -> Failur
     )
 
 
-def _disagreement(revision: str | None, rows: tuple[str, ...] | None, expected: tuple[str, ...]) -> Failure:
+def _disagreement(
+    revision: str | None,
+    rows: tuple[str, ...] | None,
+    expected: tuple[str, ...],
+    *,
+    left_out: str | None = None,
+) -> Failure:
+    """`left_out` is the name of the table where the upgrade did not touch it and others before did."""
     found = "is missing" if rows is None else f"says {', '.join(rows) or 'nothing'}"
-    if revision is None:
+    if left_out is not None:
+        cause = f"env.py upgraded {left_out} before, and left it out this time"
+    elif revision is None:
         cause = "env.py ran no migration on the database that it was given"
     else:
         cause = "a migration commits or rolls back behind Alembic's back"

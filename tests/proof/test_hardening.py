@@ -13,6 +13,8 @@ from converger.converge import converge
 from converger.outcome import Options, Outcome, Silent
 from tests.alembic_project import ENV_PY, AlembicProject, two_harmless_heads
 
+from .conftest import Production
+
 SWALLOWING = ENV_PY.replace(
     "    run_migrations_online()",
     "    try:\n        run_migrations_online()\n    except BaseException:\n        pass",
@@ -39,6 +41,11 @@ def reason(outcome: Outcome) -> tuple[str, str]:
     return outcome.reason.code, outcome.reason.message
 
 
+def verdict(outcome: Outcome) -> str:
+    assert outcome.proof is not None
+    return outcome.proof.verdict
+
+
 def set_env(project: AlembicProject, text: str) -> None:
     (project.root / "migrations" / "env.py").write_text(text)
 
@@ -46,26 +53,68 @@ def set_env(project: AlembicProject, text: str) -> None:
 # -- the guard
 
 
-def test_a_revision_that_connects_when_it_is_loaded(project: AlembicProject) -> None:
-    """Revision files are loaded early, before env.py: that must be guarded as well."""
+def test_a_revision_that_connects_when_it_is_loaded(project: AlembicProject, tmp_path: Path) -> None:
+    """Revision files are loaded early, before there is a scratch database: nothing may be opened then."""
+    production = tmp_path / "production.db"
+    production.touch()
     project.revision(
         "bbbb0002",
         "bbbb0001",
-        header="engine = sa.create_engine('sqlite:///of_the_project.db')\n"
-        "with engine.begin() as connection:\n    connection.execute(sa.text('CREATE TABLE t (id INTEGER)'))",
+        "assert names == ['t'], names",
+        header=f"engine = sa.create_engine('sqlite:///{production}')\n"
+        "with engine.begin() as connection:\n"
+        "    connection.execute(sa.text('CREATE TABLE IF NOT EXISTS t (id INTEGER)'))\n"
+        "names = [name for name in sa.inspect(engine).get_table_names() if name == 't']",
     )
-    assert reason(run(project, "unevaluated"))[0] == "foreign-connection"
+    outcome = run(project, "merged")
+    assert outcome.proof is not None
+    assert outcome.proof.verdict == "commute"
+    assert production.read_bytes() == b""
 
 
-def test_a_foreign_sqlite_file_is_not_even_made(project: AlembicProject) -> None:
+def test_what_a_revision_does_when_it_is_loaded_is_done_each_time(project: AlembicProject) -> None:
+    """The second upgrade of a database fails here as it would in a deployment."""
+    project.revision(
+        "bbbb0002",
+        "bbbb0001",
+        header="with sa.create_engine('sqlite:///of_the_project.db').begin() as connection:\n"
+        "    connection.execute(sa.text('CREATE TABLE t (id INTEGER)'))",
+    )
+    code, message = reason(run(project, "unevaluated"))
+    assert code == "env-failed"
+    assert "table t already exists" in message
+
+
+def test_a_sqlite_file_of_the_project_is_not_even_made(project: AlembicProject) -> None:
+    """`run` sees that there is no such file afterwards; the listener's table is in the scratch database."""
     set_env(
         project,
         "import sqlalchemy\n"
         "engine = sqlalchemy.create_engine('sqlite:///of_the_project.db')\n"
-        "sqlalchemy.event.listen(engine, 'connect', lambda raw, _: raw.execute('CREATE TABLE t (id INTEGER)'))\n"
+        "sqlalchemy.event.listen(\n"
+        "    engine, 'connect', lambda raw, _: raw.execute('CREATE TABLE IF NOT EXISTS t (id INTEGER)'))\n"
+        "engine.connect().close()\n" + ENV_PY,
+    )
+    project.sql("bbbb0002", "bbbb0001", "INSERT INTO t VALUES (1)")
+    assert verdict(run(project, "merged")) == "commute"
+
+
+@pytest.mark.parametrize("name", ["pymysql", "psycopg"])
+def test_another_dialect_is_refused_though_env_py_swallows_it(project: AlembicProject, name: str) -> None:
+    dialect = {"pymysql": "mysql", "psycopg": "postgresql"}[name]
+    set_env(
+        project,
+        "import sqlalchemy\n"
+        f"engine = sqlalchemy.create_engine('{dialect}+{name}://root:hush@production.invalid/shop')\n"
         "try:\n    engine.connect()\nexcept BaseException:\n    pass\n" + ENV_PY,
     )
-    assert reason(run(project, "unevaluated"))[0] == "foreign-connection"
+    outcome = run(project, "unevaluated")
+    code, message = reason(outcome)
+    assert code == "foreign-connection"
+    assert f"a {dialect} database, 'shop'," in message
+    assert outcome.reason is not None
+    assert f"--database-url {dialect}://" in (outcome.reason.hint or "")
+    assert "hush" not in message
 
 
 @pytest.mark.parametrize(
@@ -76,30 +125,32 @@ def test_a_foreign_sqlite_file_is_not_even_made(project: AlembicProject) -> None
     ],
     ids=["thread", "fork"],
 )
-def test_a_connection_elsewhere_that_nobody_waits_for(
-    project: AlembicProject, postgres_url: str, start: str
-) -> None:
-    """A thread's or a child's exception reaches nobody, so the guard itself has to tell."""
-    name = f"production_guard_{os.getpid()}"
-    url = postgres_url.rsplit("/", 1)[0] + f"/{name}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    try:
+class TestWhatNobodyWaitsFor:
+    """A connection of a thread's or a child's, whose exceptions reach nobody."""
+
+    def test_elsewhere(
+        self, project: AlembicProject, postgres_url: str, production: Production, start: str
+    ) -> None:
+        """It is taken to the scratch database, too, where its table is found."""
         project.revision(
             "bbbb0002",
             "bbbb0001",
             "def work():\n"
-            f"    with sa.create_engine({url.replace('postgresql://', 'postgresql+psycopg://')!r}).begin() as c:\n"
-            "        c.execute(sa.text('CREATE TABLE t (id INTEGER)'))\n" + start,
+            f"    with sa.create_engine({production.url()!r}).begin() as c:\n"
+            "        c.execute(sa.text('CREATE TABLE t (id INTEGER)'))\n"
+            f"{start}\nop.execute('INSERT INTO t VALUES (1)')",
         )
-        assert reason(run(project, "unevaluated", database_url=postgres_url))[0] == "foreign-connection"
-        with psycopg.connect(url) as connection:
-            assert connection.execute("SELECT count(*) FROM pg_tables WHERE tablename = 't'").fetchone() == (
-                0,
-            )
-    finally:
-        with psycopg.connect(postgres_url, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        assert verdict(run(project, "merged", database_url=postgres_url)) == "commute"
+
+    def test_of_another_dialect(self, project: AlembicProject, start: str) -> None:
+        """The guard itself has to tell."""
+        project.revision(
+            "bbbb0002",
+            "bbbb0001",
+            "def work():\n    sa.create_engine('postgresql+psycopg://u@production.invalid/shop').connect()\n"
+            + start,
+        )
+        assert reason(run(project, "unevaluated"))[0] == "foreign-connection"
 
 
 def test_a_role_is_not_made_on_the_users_server(project: AlembicProject, postgres_url: str) -> None:
@@ -162,18 +213,73 @@ def test_an_optional_import_does_not_hide_a_conflict(project: AlembicProject) ->
     assert outcome.proof.conflicts[0].error == "table orders already exists"
 
 
+TENANTS = ENV_PY.replace(
+    """\
+        context.configure(connection=connection, target_metadata=None)
+        with context.begin_transaction():
+            context.run_migrations()
+""",
+    """\
+        for tenant in ("red", "blue"):
+            context.configure(connection=connection, version_table=tenant + "_version")
+            with context.begin_transaction():
+                context.run_migrations(tenant=tenant)
+            connection.commit()
+""",
+)
+
+
+def tenants(project: AlembicProject, *clashes: str) -> None:
+    """Each revision makes a table of its own for each tenant; those of the heads clash for the named ones."""
+    assert TENANTS != ENV_PY
+    set_env(project, TENANTS)
+    template = project.root / "migrations" / "script.py.mako"
+    template.write_text(template.read_text().replace("def upgrade():", "def upgrade(tenant):"))
+    for path in list(project.versions.glob("*.py")):
+        path.unlink()
+    for name, parent in (("base0001", None), ("aaaa0001", "base0001"), ("bbbb0001", "base0001")):
+        table = "'base0001'" if name == "base0001" else f"'same' if tenant in {clashes!r} else {name!r}"
+        body = f"op.execute('CREATE TABLE ' + tenant + '_' + ({table}) + ' (id INTEGER)')"
+        path = project.revision(name, parent, body)
+        path.write_text(path.read_text().replace("def upgrade():", "def upgrade(tenant):"))
+
+
 def test_env_py_that_upgrades_several_version_tables(project: AlembicProject) -> None:
     """Tenants: the second pass begins where the first began, which is no disagreement."""
-    once = "        with context.begin_transaction():\n            context.run_migrations()\n\n\n"
-    again = (
-        "        context.configure(connection=connection, version_table='second')\n"
-        "        with context.begin_transaction():\n            context.run_migrations()\n\n\n"
+    tenants(project)
+    outcome = run(project, "merged")
+    assert verdict(outcome) == "commute"
+    assert outcome.proof is not None
+    empty = next(path for path in outcome.proof.paths if path.start == ())
+    assert len(empty.order) == len(set(empty.order)) == 4, "each revision once, though each ran twice"
+
+
+@pytest.mark.parametrize("tenant", ["red", "blue"])
+def test_a_clash_in_one_of_several_version_tables(project: AlembicProject, tenant: str) -> None:
+    tenants(project, tenant)
+    outcome = run(project, "refused")
+    assert verdict(outcome) == "neither-order"
+    assert outcome.proof is not None
+    assert f"table {tenant}_same already exists" in {conflict.error for conflict in outcome.proof.conflicts}
+
+
+def test_a_version_table_that_the_upgrade_does_not_reach(project: AlembicProject) -> None:
+    """env.py leaves out one tenant as soon as there is a merge: its version table stays behind."""
+    tenants(project)
+    text = (project.root / "migrations" / "env.py").read_text()
+    late = "if len(context.script.get_heads()) == 1 and context.get_revision_argument() not in OLD else"
+    loop = 'for tenant in ("red", "blue"):'
+    assert loop in text
+    set_env(
+        project,
+        "OLD = ('base0001', 'aaaa0001', 'bbbb0001')\n"
+        + text.replace(loop, f'for tenant in ("red",) {late} ("red", "blue"):'),
     )
-    assert once in ENV_PY
-    set_env(project, ENV_PY.replace(once, once.rstrip() + "\n        connection.commit()\n" + again))
-    code, message = reason(run(project, "unevaluated"))
-    assert code == "env-failed"
-    assert "several" in message
+    outcome = run(project, "refused")
+    assert outcome.proof is not None
+    error = outcome.proof.conflicts[0].error or ""
+    assert "the version table says base0001" in error
+    assert "env.py upgraded blue_version before, and left it out this time" in error
 
 
 def test_an_extension_that_the_server_lacks_is_no_verdict(project: AlembicProject, postgres_url: str) -> None:
