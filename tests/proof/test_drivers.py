@@ -6,6 +6,8 @@ it), and with us, where production sees nobody.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -448,3 +450,66 @@ MEANT: dict[str, tuple[str | None, ...]] = {
     "sqlite3.connect(pathlib.Path('a.db'))": ("sqlite3", "a.db", None, None, None),
     "sqlite3.connect('file:a.db?mode=ro', uri=True)": ("sqlite3", "file:a.db?mode=ro", None, None, None),
 }
+
+
+REFUSED = {
+    "oracledb": [
+        "connect(user='u', password='p', dsn='h/d')",
+        "create_pool(dsn='h/d')",
+        "connect_async(dsn='h/d')",
+    ],
+    "pymssql": ["connect('h', 'u', 'p', 'd')"],
+    "duckdb": ["connect('production.duckdb')", "connect(database='production.duckdb', read_only=True)"],
+    "apsw": ["Connection('production.db')", "Connection(filename='production.db')"],
+}
+IN_MEMORY = [
+    "duckdb.connect()",
+    "duckdb.connect(':memory:')",
+    "duckdb.connect(':memory:named')",
+    "apsw.Connection('')",
+]
+
+
+@pytest.mark.network
+def test_drivers_of_other_databases_are_refused(tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    install = [
+        str(venv / "bin" / "pip"),
+        "install",
+        "-q",
+        "oracledb",
+        "pymssql",
+        "duckdb",
+        "apsw",
+        "pysqlite3-binary",
+    ]
+    subprocess.run(install, check=True, timeout=600)
+    calls = [f"{name}.{call}" for name, calls in REFUSED.items() for call in calls]
+    found = answer(
+        BROKER
+        + """
+import oracledb, pymssql, duckdb, apsw, pysqlite3, pysqlite3.dbapi2
+answer = [[outcome(call, globals()), len(broker.refused)] for call in CALLS]
+answer.append([type(outcome(call, globals())).__name__ for call in IN_MEMORY])
+answer.append(isinstance(apsw.Connection(""), apsw.Connection))
+connections = [pysqlite3.connect("production.db"), pysqlite3.dbapi2.Connection("production.db")]
+answer.append([connection.execute("PRAGMA database_list").fetchone()[2] for connection in connections])
+answer.append([outcome("connections[0].execute(STATEMENT)", globals()), os.listdir()])
+""",
+        tmp_path,
+        python=str(venv / "bin" / "python"),
+        REDIRECTED=True,
+        ARGUMENTS={"sqlite3": {"database": str(tmp_path / "scratch.db")}},
+        CALLS=calls,
+        IN_MEMORY=IN_MEMORY,
+        STATEMENT="ATTACH 'production.db' AS other",
+    )
+    *refused, in_memory, is_instance, pysqlite, (attached, listing) = found
+    assert all(message.startswith("Foreign: ") for message, _ in refused), refused
+    assert [count for _, count in refused] == list(range(1, len(calls) + 1))
+    assert in_memory == ["DuckDBPyConnection"] * 3 + ["Connection"]
+    assert is_instance is True
+    assert pysqlite == [str(tmp_path / "scratch.db")] * 2
+    assert attached == "DatabaseError: not authorized"
+    assert set(listing) <= {"venv", "scratch.db"}
