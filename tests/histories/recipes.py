@@ -277,7 +277,11 @@ RECIPES = [
     ),
     replace(
         PRIVACYIDEA,
-        options=(*PRIVACYIDEA.options, "--command", "pi-manage db upgrade {revision}"),
+        options=(
+            *PRIVACYIDEA.options,
+            "--command",
+            "pi-manage db upgrade -d privacyidea/migrations {revision}",
+        ),
         label="command",
     ),
     replace(QCFRACTAL, merge="d5988aa750ae"),
@@ -322,5 +326,39 @@ TOLD = [
         replace(PREFECT, config="prefect/server/database/alembic.ini", label="as it is configured"),
         "revisions-below",
         ("postgresql/ and sqlite/",),
+    ),
+    (
+        replace(MLFLOW, options=(), label="without its first tables"),
+        "cannot-start-from-empty",
+        ("451aebb31d03", 'relation "metrics" does not exist', "--prepare"),
+    ),
+    (
+        replace(KEYSTONE, options=(), label="without the command"),
+        "cannot-start-from-empty",
+        ("27e647c0fad4", "no such option saml", "--command"),
+    ),
+    (
+        replace(GLANCE, options=(), label="without the command"),
+        "env-failed",
+        ("No sql_connection parameter is established", "--command"),
+    ),
+    (
+        replace(PRIVACYIDEA, options=PRIVACYIDEA.options[:2], label="without its URL's name"),
+        "foreign-connection",
+        ("a sqlite database", "--database-url-env"),
+    ),
+    (
+        replace(
+            PRIVACYIDEA,
+            options=(*PRIVACYIDEA.options, "--command", "pi-manage db upgrade {revision}"),
+            label="with the installed revisions",
+        ),
+        "env-failed",
+        ("Can't locate revision", "installed copy", "PYTHONPATH"),
+    ),
+    (
+        replace(PHOENIX, options=("--database-url", "sqlite://"), label="without an async driver"),
+        "env-failed",
+        ("requires an async driver", "sqlite+aiosqlite://"),
     ),
 ]
