@@ -4,17 +4,12 @@ A seccomp filter: the kernel itself refuses the system calls, whoever makes them
 nobody can take the filter off again. It needs no privilege and works inside Docker's default container,
 where a network namespace cannot be made. Elsewhere than on Linux there is nothing of the kind.
 
-Also a script, for a command that is not Python: `python -I -S isolation.py COMMAND ARGUMENT…` runs it
-without a network, or ends with status 126 and a line on standard error.
-
 Facts: `linux/audit.h` (architectures), `asm/unistd_64.h` and `asm-generic/unistd.h` (numbers of system
 calls), `linux/seccomp.h`, `linux/filter.h`, `linux/prctl.h`, of Linux 6.1.
 """
 
 import errno
 import os
-import platform
-import signal
 import socket
 import stat
 import struct
@@ -82,9 +77,9 @@ def cut_network():
     """
     if not sys.platform.startswith("linux"):
         return "only Linux can do this"
-    known = _ARCHITECTURES.get(platform.machine())
+    known = _ARCHITECTURES.get(os.uname().machine)
     if known is None or struct.calcsize("P") != 8 or sys.byteorder != "little":
-        return "it is not known how on this processor (%s)" % platform.machine()
+        return "it is not known how on this processor (%s)" % os.uname().machine
     try:
         _install(known)
         _close_network_sockets()
@@ -180,7 +175,7 @@ def _error(number):
 
 
 def _close_network_sockets():
-    """What code that ran before us opened, a `.pth` file of the environment for instance."""
+    """What code that ran before us opened: a `.pth` file of the project's environment, for instance."""
     try:
         numbers = [int(name) for name in os.listdir("/proc/self/fd")]
     except OSError:  # not mounted
@@ -211,21 +206,3 @@ def _still_open():
             continue
         return "the system accepts the filter and does not obey it"
     return None
-
-
-def main(argv):
-    reason = cut_network()
-    if reason is not None:
-        sys.stderr.write("the network cannot be cut off: %s\n" % reason)
-        return 126
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and that would be inherited
-        signal.signal(number, signal.SIG_DFL)
-    try:
-        os.execvp(argv[1], argv[1:])
-    except OSError as error:
-        sys.stderr.write("%s: %s\n" % (argv[1], error.strerror))
-    return 127
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv))
