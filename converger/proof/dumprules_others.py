@@ -17,10 +17,9 @@ _DEFINER = re.compile(
     rb"(?:@(?:`[^`]*`|'[^']*'|\"[^\"]*\"|[\w.%$]+))?)",
     re.IGNORECASE,
 )
-_MYSQL_SERVER_WIDE = "DATABASE|SCHEMA|USER|ROLE|TABLESPACE|SERVER|LOGFILE|UNDO|RESOURCE|INSTANCE"
-_MYSQL_REFUSED = (
-    "LOAD|INSTALL|UNINSTALL|SHUTDOWN|RESTART|KILL|RESET|PURGE|CHANGE|START|STOP|CLONE|BACKUP|XA"
-    "|HANDLER|IMPORT"
+_MYSQL_OBJECTS = "DATABASE|SCHEMA|USER|ROLE|TABLESPACE|SERVER|LOGFILE|UNDO|RESOURCE|INSTANCE"
+_MYSQL_SERVER_WIDE = (
+    "GRANT|REVOKE|FLUSH|CHANGE|STOP|RESET|PURGE|INSTALL|UNINSTALL|SHUTDOWN|RESTART|KILL|CLONE|BACKUP|BINLOG"
 )
 
 
@@ -57,12 +56,16 @@ class MySQLRules:
             return run(sql)
         if starts(head, "START", "TRANSACTION"):
             return run(sql)
-        if starts(head, _MYSQL_REFUSED):
-            return refuse(f"{head[0].text} reaches beyond the scratch database")
+        if starts(head, "LOAD|IMPORT"):
+            return refuse(f"{head[0].text} reads a file on the server")
+        if starts(head, "XA"):
+            return refuse("a prepared transaction outlives its connection")
         if starts(head, "ROLLBACK") and not any(token.text == "TO" for token in head):
             return refuse(_ROLLBACK)
         if starts(head, "SELECT|WITH|TABLE|VALUES") and _writes_file(statement):
             return refuse("it writes a file on the server")
+        if starts(head, "SET"):
+            return _setting(sql, head)
         if _is_server_wide(head):
             return leave_out(SERVER_WIDE, " ".join(token.text for token in head[:2]))
         if starts(head, "CREATE|ALTER"):
@@ -87,21 +90,19 @@ def _writes_file(statement: Statement) -> bool:
 
 
 def _is_server_wide(head: list[Token]) -> bool:
-    words = [token.text for token in head]
     if starts(head, "CREATE|ALTER|DROP|RENAME"):
-        kept = [word for word in words[1:5] if word not in ("OR", "REPLACE")]
-        return bool(kept) and kept[0] in _MYSQL_SERVER_WIDE.split("|") and head[1].kind == "word"
-    if starts(head, "GRANT|REVOKE|FLUSH"):
-        return True
-    if not starts(head, "SET"):
-        return False
-    # Statements about the log and about replication: SET @@GLOBAL.GTID_PURGED, SET @@SESSION.SQL_LOG_BIN.
-    return (
-        bool({"GLOBAL", "PERSIST", "PERSIST_ONLY", "SQL_LOG_BIN"} & set(words))
-        or starts(head, "SET", "PASSWORD")
-        or starts(head, "SET", "DEFAULT", "ROLE")
-        or starts(head, "SET", "ROLE")
-    )
+        kept = [token.text for token in head[1:5] if token.text not in ("OR", "REPLACE")]
+        return head[1:2] != [] and head[1].kind == "word" and kept[0] in _MYSQL_OBJECTS.split("|")
+    return starts(head, _MYSQL_SERVER_WIDE) or starts(head, "START", "SLAVE|REPLICA|ALL|GROUP_REPLICATION")
+
+
+def _setting(sql: bytes, head: list[Token]) -> Treatment:
+    words = {token.text for token in head if token.kind == "word"}
+    if words & {"SQL_LOG_BIN", "GTID_PURGED"}:
+        return leave_out()  # where and how the original replicates
+    if words & {"GLOBAL", "PERSIST", "PERSIST_ONLY"} or starts(head, "SET", "PASSWORD|DEFAULT|ROLE"):
+        return leave_out(SERVER_WIDE, "SET of the server")
+    return run(sql)
 
 
 def _without_definer(sql: bytes) -> Treatment:

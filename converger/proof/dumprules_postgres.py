@@ -52,6 +52,11 @@ UNDEFINED_OBJECT, NO_PRIVILEGE, DUPLICATE_OBJECT = "42704", "42501", "42710"
 _NOT_THERE = ("42P01", "42703", "42704", "42883", "3F000")
 
 
+def is_plain_insert(sql: bytes) -> bool:
+    """Whether it is an INSERT of rows that are written out, as pg_dump makes them."""
+    return _PLAIN_INSERT.match(sql) is not None
+
+
 class PostgresRules:
     """Called with each statement of a dump, gives its `Treatment`."""
 
@@ -63,7 +68,7 @@ class PostgresRules:
         sql = statement.sql
         if statement.command:
             return _command(statement.text)
-        if _PLAIN_INSERT.match(sql):
+        if is_plain_insert(sql):
             return run(sql)
         text = sql.decode("latin-1")  # one character for each byte, so that places can be told
         head = tokens(text, "postgresql", limit=_HEAD)

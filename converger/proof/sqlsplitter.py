@@ -134,8 +134,9 @@ class Splitter:
         self._line += self._buffer.count(b"\n", self._start, self._pos)
         self._start = self._pos
 
-    def _line_at(self, position: int) -> int:
-        return self._line + self._buffer.count(b"\n", self._start, position)
+    def _line_at(self, offset: int) -> int:
+        """The line of what is `offset` bytes behind the beginning of the statement."""
+        return self._line + self._buffer.count(b"\n", self._start, self._start + offset)
 
     # -- parts of the text
 
@@ -188,7 +189,7 @@ class Splitter:
 
     def _skip_comment(self) -> None:
         """Go behind the comment that begins at `_pos`."""
-        line = self._line_at(self._pos)
+        opened = self._pos - self._start
         self._pos += 2
         depth = 1
         while depth:
@@ -197,7 +198,7 @@ class Splitter:
                 # A slash or a star at the very end may be half of what is looked for.
                 self._pos = max(self._pos, len(self._buffer) - 1)
                 if not self._more():
-                    raise SplitError("a comment begins here and does not end", line)
+                    raise SplitError("a comment begins here and does not end", self._line_at(opened))
             else:
                 self._pos = found.end()
                 if found.group() == b"*/":
@@ -209,7 +210,7 @@ class Splitter:
 
     def _skip_quoted(self, quote: bytes, *, escapes: bool = False, what: str = "a string") -> None:
         """Go behind the closing `quote`; `_pos` is behind the opening one. Doubled ones end and begin again."""
-        line = self._line_at(self._pos)
+        opened = self._pos - self._start
         while True:
             if escapes:
                 found = _ESCAPED[quote].match(self._buffer, self._pos)
@@ -220,7 +221,7 @@ class Splitter:
                 self._pos = end + len(quote)
                 return
             if not self._more():
-                raise SplitError(f"{what} begins here and does not end", line)
+                raise SplitError(f"{what} begins here and does not end", self._line_at(opened))
 
     def _next(self, events: re.Pattern[bytes]) -> bytes:
         """Go to the next of `events` and return it; b"" at the end of the text."""

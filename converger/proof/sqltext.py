@@ -80,7 +80,7 @@ class _Postgres(Splitter):
             elif event in b"-/":
                 self._skip_if_comment()
             elif event == b"\\":
-                line = self._line_at(self._pos)
+                line = self._line_at(self._pos - self._start)
                 raise SplitError("a psql command within a statement; only SQL can be loaded", line)
             elif event == b"(":
                 depth += 1
@@ -159,7 +159,11 @@ class _Sqlite(Splitter):
     _CREATE = re.compile(rb"(?:explain\s+)?create\b", re.IGNORECASE)
 
     def _command(self) -> bytes | None:
-        return self._take_line() if self._peek(1) == b"." else None
+        head = self._peek(1)
+        if head == b"#":  # a comment for the shell, not for SQLite
+            self._take_line()
+            return b""
+        return self._take_line() if head == b"." else None
 
     def _scan(self) -> None:
         create = bool(self._CREATE.match(self._peek(40)))
