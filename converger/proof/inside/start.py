@@ -7,6 +7,7 @@ events go through the worker's socket, which the command inherits.
 """
 
 import atexit
+import functools
 import json
 import os
 import shutil
@@ -88,6 +89,7 @@ def follow():
     tell_where()
     tell = _teller(order)
 
+    from . import asynchronous
     from .afterimport import when_imported
     from .databases import Databases
     from .drivers import install
@@ -98,6 +100,7 @@ def follow():
     guard.admit(Databases(order), tell)
     watch = Watch(tell, guard, order["shared"])
     install(guard)
+    asynchronous.install(guard)
 
     def sqlalchemy_is_here(_module):
         guard.watch_sqlalchemy()
@@ -137,10 +140,18 @@ def _teller(order):
 def _tell_errors(tell, watch):
     """Say which exception ended this process or a migration, though the command may not show it."""
     hook = sys.excepthook
+    leave = sys.exit
 
     def excepthook(kind, error, trace):
         tell(dict(describe(error), event="error", **watch.state()))
         hook(kind, error, trace)
+
+    @functools.wraps(leave)
+    def exit(status=None):
+        error = sys.exc_info()[1]  # Flask-Migrate's commands catch Alembic's errors, log them and exit
+        if status not in (None, 0) and error is not None and not isinstance(error, SystemExit):
+            tell(dict(describe(error), event="error", **watch.state()))
+        leave(status)
 
     def at_exit():
         error = watch.stopped or watch.error
@@ -151,4 +162,5 @@ def _tell_errors(tell, watch):
                 tell(dict(describe(swallowed), event="error", **watch.state()))
 
     sys.excepthook = excepthook
+    sys.exit = exit
     atexit.register(at_exit)
