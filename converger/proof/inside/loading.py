@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 
+from . import asynchronous
 from .afterimport import when_imported
 from .application import application
 from .databases import Databases
@@ -30,6 +31,7 @@ class Loaded:
         os.chdir(order["config"]["cwd"])
         self.guard = Guard()
         install(self.guard)  # before anything of the project's: whoever imports a driver gets ours
+        asynchronous.install(self.guard)
         import alembic
         import alembic.config
         import sqlalchemy
