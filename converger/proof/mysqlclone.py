@@ -50,10 +50,14 @@ class Copy:
 
     def run(self) -> None:
         """Raises pymysql.Error as it comes."""
-        source = quoted(self._source)
-        rows(self._reader, f"USE {source}")  # so that definitions name their own database only if they must
+        # So that definitions name their own database only if they must.
+        rows(self._reader, f"USE {quoted(self._source)}")
         self._relax()
-        kinds = rows(self._reader, f"SHOW FULL TABLES FROM {source}")
+        kinds = rows(
+            self._reader,
+            "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = %s ORDER BY 1",
+            (self._source,),
+        )
         tables = [name for name, kind in kinds if kind in ("BASE TABLE", "SYSTEM VERSIONED")]
         self._versioned = {name for name, kind in kinds if kind == "SYSTEM VERSIONED"}
         for name in (name for name, kind in kinds if kind == "SEQUENCE"):

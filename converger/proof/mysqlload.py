@@ -33,9 +33,10 @@ class MysqlLoading:
     def execute(self, sql: bytes, *, may_fail: bool = False) -> None:
         """See `Loading.execute`. A statement that fails undoes nothing else here, with or without `may_fail`."""
         try:
-            self._connection.query(sql)  # bytes are sent as they are
-            while self._connection.next_result():  # a procedure that was called
-                pass
+            with self._connection.cursor() as cursor:
+                cursor.execute(sql)  # type: ignore[call-overload] # bytes are sent as they are
+                while cursor.nextset():  # a procedure that was called
+                    pass
         except pymysql.Error as error:
             raise _failed(error) from None
 
