@@ -194,7 +194,8 @@ def _known_hint(text: str) -> str | None:
         return (
             "env.py or the project's command reads its revisions from another folder than ours, perhaps from an"
             " installed copy of the project (then put the checkout first: --env PYTHONPATH=., or name the folder,"
-            " as `flask db upgrade -d FOLDER` does); or the dump of --base-sql is of a version that this history does not know"
+            " as `flask db upgrade -d FOLDER` does); or the dump of --base-sql is of a version that this history"
+            " does not know"
         )
     return None
 
