@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import pymysql
 
+from converger.errors import CouldNotEvaluate
 from converger.proof.mysqlconnect import Connection, number_of, rows
 
 _CHUNK = 200
@@ -49,7 +50,7 @@ class Copy:
         self._history = False
 
     def run(self) -> None:
-        """Raises pymysql.Error as it comes."""
+        """Raises pymysql.Error as it comes, and CouldNotEvaluate `dangling-view`."""
         # So that definitions name their own database only if they must.
         rows(self._reader, f"USE {quoted(self._source)}")
         self._relax()
@@ -142,24 +143,22 @@ class Copy:
 
     def _views(self, names: Sequence[str]) -> None:
         """Views may stand on each other: those that fail are tried again when others are there."""
-        left = []
+        left: dict[str, _Stored] = {}
         for name in names:
-            answer = rows(self._reader, f"SHOW CREATE VIEW {quoted(self._source)}.{quoted(name)}")[0]
-            left.append(_Stored(answer[1], None, answer[2], answer[3]))
+            _, sql, character_set, collation = self._show("VIEW", name)
+            left[name] = _Stored(sql, None, character_set, collation)
         while left:
-            failed: list[_Stored] = []
-            failure: pymysql.Error | None = None
-            for stored in left:
+            failed: dict[str, pymysql.Error] = {}
+            for name, stored in left.items():
                 try:
                     self._store(stored)
                 except pymysql.Error as error:
                     if number_of(error) not in _MISSING:
                         raise
-                    failed.append(stored)
-                    failure = failure or error
-            if failure is not None and len(failed) == len(left):
-                raise failure
-            left = failed
+                    failed[name] = error
+            if len(failed) == len(left):
+                raise _dangling(*next(iter(failed.items())))
+            left = {name: left[name] for name in failed}
 
     def _routines(self) -> Iterator[_Stored]:
         found = rows(
@@ -226,6 +225,15 @@ def literal(text: str) -> str:
     if "\\" in text:
         raise ValueError("a backslash")
     return "'" + text.replace("'", "''") + "'"
+
+
+def _dangling(view: str, error: pymysql.Error) -> CouldNotEvaluate:
+    return CouldNotEvaluate(
+        f"The migrations leave a view behind that cannot be used, {view}, so their database cannot be"
+        f" copied: {error.args[-1]}",
+        code="dangling-view",
+        hint="Drop or replace the view in the migration that takes away what it stands on.",
+    )
 
 
 def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
