@@ -89,9 +89,9 @@ def test_who_leaves_an_option_out_is_told(
     exit_code, result = converge(project, None)
 
     assert (exit_code, result["status"]) == (3, "unevaluated")
-    (problem,) = (problem for problem in result["problems"] if problem["severity"] == "error")
-    assert problem["code"] == code
-    said = " ".join(str(problem[key]) for key in ("path", "message"))
+    errors = [problem for problem in result["problems"] if problem["severity"] == "error"]
+    assert {problem["code"] for problem in errors} == {code}
+    said = " ".join(f"{problem['path']} {problem['message']}" for problem in errors)
     assert [word for word in words if word not in said] == []
     after = contents(project.folder)
     assert {path: after[path] for path in before} == before
