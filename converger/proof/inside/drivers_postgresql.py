@@ -5,6 +5,7 @@ What a caller asked for is read only to recognise a database by its name. What l
 """
 
 import functools
+import inspect
 import os
 import sys
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -20,6 +21,11 @@ _LEADS_ELSEWHERE = (
     " PGSSLMAXPROTOCOLVERSION PGSSLCERTMODE PGSSLCOMPRESSION PGGSSENCMODE PGGSSLIB PGGSSDELEGATION PGKRBSRVNAME"
     " PGMINPROTOCOLVERSION PGMAXPROTOCOLVERSION"
 ).split()
+_READ_BY_PSYCOPG = (
+    ("PGHOSTADDR", "hostaddr", ""),
+    ("PGTARGETSESSIONATTRS", "target_session_attrs", "any"),
+    ("PGLOADBALANCEHOSTS", "load_balance_hosts", "disable"),
+)
 
 
 def install(broker):
@@ -87,7 +93,7 @@ def _psycopg_connect(broker, original):
         for name in ("prepare_threshold", "context"):  # None means something
             if name in kwargs:
                 given[name] = kwargs[name]
-        return _for_libpq(redirected(broker, "psycopg", given))
+        return _for_psycopg(redirected(broker, "psycopg", given))
 
     # Not a coroutine function for the asynchronous one: it hands on the original's coroutine.
     @functools.wraps(original)
@@ -104,7 +110,7 @@ def _psycopg_generators(broker, module):
     @functools.wraps(original)
     def connect(conninfo, *args, **kwargs):
         given = _read_conninfo(conninfo, _conninfo_to_dict)
-        return original(_write_conninfo(_for_libpq(redirected(broker, "psycopg", given))), *args, **kwargs)
+        return original(_write_conninfo(_for_psycopg(redirected(broker, "psycopg", given))), *args, **kwargs)
 
     module.connect = connect
 
@@ -113,12 +119,25 @@ def _conninfo_to_dict(text):
     return sys.modules["psycopg.conninfo"].conninfo_to_dict(text)
 
 
+def _for_psycopg(arguments):
+    """psycopg reads some variables by itself, from `os.environ`; what is said here is stronger."""
+    known = None
+    for name, parameter, value in _READ_BY_PSYCOPG:
+        if os.environ.get(name) and parameter not in arguments:
+            if known is None:
+                known = {default.keyword for default in sys.modules["psycopg.pq"].Conninfo.get_defaults()}
+            if parameter.encode() in known:  # by the installed libpq
+                arguments[parameter] = value
+    return _for_libpq(arguments)
+
+
 def _psycopg_names(broker, module):
     module.connect = module.Connection.connect
 
 
 def _asyncpg(broker, module):
     original = module.connect
+    parameters = inspect.signature(original).parameters
 
     @functools.wraps(original)
     async def connect(dsn=None, **kwargs):
@@ -134,7 +153,7 @@ def _asyncpg(broker, module):
             os.environ.pop(name, None)
         if os.environ.get("PGSSLMODE"):
             arguments.setdefault("ssl", "prefer")
-        if os.environ.get("PGTARGETSESSIONATTRS"):
+        if os.environ.get("PGTARGETSESSIONATTRS") and "target_session_attrs" in parameters:
             arguments.setdefault("target_session_attrs", "any")
         return await original(**arguments)
 
@@ -160,13 +179,6 @@ def _for_libpq(arguments):
         if name in os.environ:
             # For C code and child processes only: the project still finds it in `os.environ`.
             os.unsetenv(name)
-    # psycopg reads some of them by itself, from `os.environ`.
-    if os.environ.get("PGHOSTADDR"):
-        arguments.setdefault("hostaddr", "")
-    if os.environ.get("PGTARGETSESSIONATTRS"):
-        arguments.setdefault("target_session_attrs", "any")
-    if os.environ.get("PGLOADBALANCEHOSTS"):
-        arguments.setdefault("load_balance_hosts", "disable")
     return arguments
 
 
