@@ -155,6 +155,10 @@ class MysqlServer:
     def isolated(self) -> bool:
         return self._account is not None
 
+    def beyond_rights(self, error: str) -> CouldNotEvaluate | None:
+        """Why a migration's error says nothing about the migration; None where it does. See `Account`."""
+        return self._account.beyond_rights(error) if self._account else None
+
     def query(self, scratch: Scratch, sql: str) -> list[Row]:
         """See `Server.query`."""
         return self.query_all(scratch, [sql])[0]

@@ -8,12 +8,14 @@ account of its own, which lives as long as the run.
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
 
 import pymysql
 
+from converger.errors import CouldNotEvaluate
 from converger.proof import mysqlconnect
 from converger.proof.mysqlclone import quoted
 from converger.proof.scratch import Row
@@ -30,6 +32,28 @@ class Account:
         self._literal = literal_names
         self.name = name
         self.url = url
+
+    def beyond_rights(self, error: str) -> CouldNotEvaluate | None:
+        """What to say instead when this is the server's refusal to let the account do something.
+
+        It is no fault of the migration then: with the account that production has it may well work.
+        """
+        text = " ".join(error.split())
+        if re.search(rf"denied to user '{self.name}'|denied for user '{self.name}'", text):
+            return CouldNotEvaluate(
+                f"A migration reaches beyond its own database, which is not allowed here: {text}",
+                code="foreign-database",
+                hint="Migrations run as an account of this run that has rights on the scratch database only."
+                " Take the other database out of the migration, or use --skip-validation.",
+            )
+        if re.search(r"\b(1227|1419)\b.*\bprivilege", text):
+            return CouldNotEvaluate(
+                f"A migration needs a privilege that is not given to migrations here: {text}",
+                code="missing-privilege",
+                hint="Leave --database-url out and use the embedded server; where the server keeps a binary log,"
+                " SET GLOBAL log_bin_trust_function_creators = 1 lets triggers and functions be made.",
+            )
+        return None
 
     def may_use(self, database: str) -> None:
         """Let it do everything in a database of ours. Raises pymysql.Error."""

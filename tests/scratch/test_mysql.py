@@ -108,6 +108,32 @@ def test_a_migration_cannot_reach_another_database(
     assert mysql_site.ours() == set()
 
 
+@pytest.mark.parametrize("driver", ["pymysql", "mysqldb", "mysqlconnector"])
+def test_what_is_refused_is_no_fault_of_the_migration(mysql_site: MysqlSite, driver: str) -> None:
+    with mysql_site.open() as server:
+        engine = sqlalchemy.create_engine(
+            server.url(server.create(), driver), poolclass=sqlalchemy.pool.NullPool
+        )
+
+        def reason(statement: str) -> str | None:
+            with engine.connect() as connection, pytest.raises(sqlalchemy.exc.DBAPIError) as caught:
+                connection.exec_driver_sql(statement)
+            error = server.beyond_rights(str(caught.value.orig))
+            return error and error.code
+
+        for statement in (
+            "SELECT * FROM mysql.user",
+            "USE mysql",
+            "CREATE DATABASE x",
+            "DROP TABLE mysql.user",
+        ):
+            assert reason(statement) == "foreign-database", statement
+        for statement in ("SET GLOBAL read_only = 1", "CREATE USER x"):
+            assert reason(statement) == "missing-privilege", statement
+        for statement in ("SELECT 1 FROM missing", "OOPS", "SELECT 1227 FROM privilege"):
+            assert reason(statement) is None, statement
+
+
 def test_a_migration_cannot_change_the_marks(mysql_site: MysqlSite) -> None:
     with mysql_site.open() as server:
         one, two = server.create(), server.create()
