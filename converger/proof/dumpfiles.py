@@ -11,13 +11,13 @@ import os
 import re
 import shlex
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from converger.errors import ConfigurationError
+from converger.folders import run_folder
 
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, UnicodeError, OSError)
 """What reading a compressed or re-encoded file raises where it is damaged."""
@@ -93,13 +93,12 @@ def _decompressed(raw: BinaryIO, stack: contextlib.ExitStack) -> tuple[BinaryIO,
 
 
 def _unpacked(path: str, stream: BinaryIO, stack: contextlib.ExitStack) -> str:
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="converger-dump-"))
-    unpacked = os.path.join(folder, "base.sqlite")
     try:
+        unpacked = os.path.join(stack.enter_context(run_folder()), "base.sqlite")
         with open(unpacked, "wb") as file:
             shutil.copyfileobj(stream, file)
     except DAMAGED as error:
-        raise _unreadable(path, f"it is damaged ({error})") from None
+        raise _unreadable(path, getattr(error, "strerror", None) or f"it is damaged ({error})") from None
     return unpacked
 
 

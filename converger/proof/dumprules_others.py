@@ -11,6 +11,7 @@ from converger.proof.sqltokens import Token, starts, tokens
 _HEAD = 16
 _ROLLBACK = "it takes back what the dump loaded; the dump may have been made with errors"
 
+_ROWS = re.compile(rb"(?:insert|replace)\b", re.IGNORECASE)
 _CONDITIONAL = re.compile(rb"/\*M?!\d*\s*|\*/")
 _DEFINER = re.compile(
     rb"\bDEFINER\s*=\s*(?:CURRENT_USER(?:\s*\(\s*\))?|(?:`[^`]*`|'[^']*'|\"[^\"]*\"|[\w$]+)"
@@ -29,6 +30,8 @@ def treat_sqlite(statement: Statement) -> Treatment:
         return refuse(
             f"{statement.text.split()[0]} is a command to the sqlite3 shell; only SQL can be loaded"
         )
+    if _ROWS.match(statement.sql):  # nearly all of a dump
+        return run(statement.sql)
     head = tokens(statement.text[:2000], "sqlite", limit=_HEAD)
     if starts(head, "ATTACH|DETACH"):
         return refuse(f"{head[0].text} leaves the scratch database")
@@ -49,6 +52,8 @@ class MySQLRules:
         if statement.command:
             return self._command(statement.text)
         sql = statement.sql
+        if _ROWS.match(sql):
+            return run(sql)
         # What the server runs of `/*!50003 CREATE*/ /*!50017 DEFINER=…*/ …`.
         start = _CONDITIONAL.sub(b" ", sql[:2000]).decode("latin-1")
         head = tokens(start, "mysql", limit=_HEAD)

@@ -232,7 +232,9 @@ def _create_or_drop(sql: bytes, text: str, head: list[Token]) -> Treatment | Non
         # A newer pg_dump sets what an older server does not know.
         return Treatment("run", sql, SETTINGS, head[1].text.lower(), tolerated=(UNDEFINED_OBJECT,))
     drops = starts(head, "DROP") or (
-        starts(head, "ALTER") and any(token.text == "DROP" for token in tokens(text, "postgresql"))
+        starts(head, "ALTER")
+        and any(token.text == "DROP" for token in head)
+        and not any(token.text == "ADD" for token in tokens(text, "postgresql"))
     )
     drops = drops or (starts(head, "SELECT") and any(token.text == "LO_UNLINK" for token in head[:4]))
     if drops:  # pg_dump --clean

@@ -29,6 +29,7 @@ class PostgresLoading:
     def __init__(self, connection: Connection) -> None:
         """`connection` is in autocommit and nobody else uses it."""
         self._connection = connection
+        connection.prepare_threshold = None  # nothing in a dump comes twice
         connection.execute(
             f"SET synchronous_commit = off; SET statement_timeout = '{LOAD_SECONDS}s'".encode()
         )

@@ -6,10 +6,10 @@ import contextlib
 import os
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterable
 from urllib.parse import quote
 
+from converger.folders import run_folder
 from converger.proof.scratch import StatementFailed
 
 _SIDE_FILES = ("-wal", "-journal")
@@ -59,8 +59,7 @@ class SqliteLoading:
         before = _state(path)
         with contextlib.ExitStack() as stack:
             if any(size for _, size, _ in before[1:]):
-                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="converger-dump-"))
-                copy = os.path.join(folder, "base.sqlite")
+                copy = os.path.join(stack.enter_context(run_folder()), "base.sqlite")
                 for suffix in ("", *_SIDE_FILES):
                     if os.path.exists(path + suffix):
                         shutil.copyfile(path + suffix, copy + suffix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -42,6 +43,12 @@ def pg_dump(site: Site, database: str, *options: str, program: str | None = None
     )
     assert result.returncode == 0, result.stderr.decode()
     return result.stdout
+
+
+def documented(command: str) -> list[str]:
+    """How docs/starting-points.md has people make base.sql: what matches the group in `command`."""
+    page = (Path(__file__).parents[2] / "docs" / "starting-points.md").read_text("utf-8")
+    return re.findall(rf"^    {command} >>? base\.sql$", page, re.MULTILINE)
 
 
 # Everything that a splitter could stumble over, in one database.

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import re
+import shlex
 import subprocess
 import threading
 import time
@@ -102,6 +103,22 @@ def test_the_dump_of_any_pg_dump(site: Site, load: Load, rich: str, program: str
     scratch, notes = load(dump)
     assert not notes
     assert same(pg_dump(site, scratch.name)) == same(pg_dump(site, rich))
+
+
+@needs_pg_dump
+def test_the_structure_and_the_version_as_documented(
+    site: Site, server: PostgresServer, load: Load, rich: str
+) -> None:
+    lines = re.findall(
+        r"^    pg_dump (.*) app >>? base\.sql$", Path("docs/starting-points.md").read_text(), re.M
+    )
+    assert len(lines) == 2
+    scratch, notes = load(b"".join(pg_dump(site, rich, *shlex.split(line)) for line in lines))
+    assert set(notes) <= {"dump-owners"}
+    structure = ("--schema-only", "--no-owner", "--no-privileges")
+    assert same(pg_dump(site, scratch.name, *structure)) == same(pg_dump(site, rich, *structure))
+    assert version_rows(server, scratch, "alembic_version", None) == ("base1",)
+    assert server.query(scratch, 'SELECT count(*) FROM "Odd; ""name"""') == [(0,)]
 
 
 @needs_pg_dump
@@ -334,10 +351,14 @@ def test_the_session_of_a_dump_ends_with_it(site: Site, server: PostgresServer, 
     scratch, _ = load(
         "SELECT pg_catalog.set_config('search_path', '', false); SET TimeZone = 'Asia/Tokyo';"
         "CREATE TABLE public.alembic_version (version_num varchar(32)); SET statement_timeout = 0;"
+        "CREATE TABLE public.timeout AS SELECT current_setting('statement_timeout') AS t;"
     )
     path, zone = server.query_all(scratch, ["SHOW search_path", "SHOW TimeZone"])
     assert path == [('"$user", public',)]
     assert zone != [("Asia/Tokyo",)]
+    assert server.query(scratch, "SELECT t FROM timeout") == [
+        ("30min",)
+    ]  # ours, so that nothing hangs for ever
     assert version_rows(server, scratch, "alembic_version", None) == ()
     clone = server.clone(scratch)
     assert server.query(clone, "SHOW search_path") == [('"$user", public',)]

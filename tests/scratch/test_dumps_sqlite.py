@@ -23,7 +23,7 @@ from converger.proof.fingerprint import fingerprint, version_rows
 from converger.proof.scratch import Scratch
 from converger.proof.sqlite import SqliteServer
 
-from .dumps import Quiet
+from .dumps import Quiet, documented
 
 Load = Callable[..., Scratch]
 
@@ -109,6 +109,23 @@ def test_a_dump_of_the_shell_gives_back_the_database(server: SqliteServer, load:
     again = load(written)
     assert "BEGIN TRANSACTION" in written
     assert contents(server.mark(again)) == contents(rich)
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="there is no sqlite3 shell here")
+def test_the_structure_and_the_version_as_documented(server: SqliteServer, load: Load, rich: str) -> None:
+    commands = documented("(sqlite3 .*)")
+    assert len(commands) == 2
+    place = Path(rich).parent
+    shutil.copyfile(rich, place / "app.db")
+    for command in commands:
+        subprocess.run(f"{command} >> base.sql", shell=True, check=True, cwd=place)
+    scratch = load((place / "base.sql").read_bytes())
+    assert version_rows(server, scratch, "alembic_version", None) == ("base1",)
+    source = server.create()
+    load_dump(server, source, rich, progress=Quiet())
+    exclude: frozenset[tuple[str | None, str]] = frozenset()
+    assert fingerprint(server, scratch, exclude=exclude) == fingerprint(server, source, exclude=exclude)
+    assert server.query(scratch, "SELECT count(*) FROM log") == [(0,)]
 
 
 def folder(path: str) -> dict[str, tuple[str, int, int]]:
