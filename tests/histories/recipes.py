@@ -288,7 +288,7 @@ RECIPES = [
     replace(QCFRACTAL, merge="d5988aa750ae"),
     replace(QCFRACTAL, merge="0c0b1dea52dc"),
     PHOENIX,
-    replace(PHOENIX, dialect="sqlite+aiosqlite"),
+    replace(PHOENIX, dialect="sqlite"),
     GLANCE,
     KEYSTONE,
     OPEN_WEBUI,
