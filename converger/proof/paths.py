@@ -319,6 +319,8 @@ def _disagreement(
     found = "is missing" if rows is None else f"says {', '.join(rows) or 'nothing'}"
     if left_out is not None:
         cause = f"env.py upgraded {left_out} before, and left it out this time"
+    elif rows is None and revision is not None:
+        cause = "the migrations ran, but env.py committed nothing, or it only printed their SQL"
     elif revision is None:
         cause = "env.py ran no migration on the database that it was given"
     else:

@@ -130,17 +130,16 @@ class Watch:
     def begin_pass(self):
         """The number of the pass that begins now; None when its version table had one already."""
         context = self.context
-        key = (
-            self.database,
-            getattr(context, "version_table", None) or "alembic_version",
-            getattr(context, "version_table_schema", None),
-        )
+        table = getattr(context, "version_table", None) or "alembic_version"
+        schema = _translated_schema(context) or _schema_of(table, context)
+        key = (self.database, table, schema)
         if key in self.passes:
             return None
         self.passes.append(key)
-        database, table, schema = key
         number = len(self.passes) - 1
-        self.send({"event": "pass", "number": number, "database": database, "table": table, "schema": schema})
+        self.send(
+            {"event": "pass", "number": number, "database": self.database, "table": table, "schema": schema}
+        )
         return number
 
     def watched(self, migrate):
@@ -168,13 +167,10 @@ class Watch:
     def version_rows(self):
         """What the version table holds now, seen from this connection; None where it cannot be read."""
         try:
-            table = self.context.dialect.identifier_preparer.format_table(self.context._version)
-            connection = self.context.connection
-            raw = connection.connection
-            found = [row[0] for row in rows(raw, "SELECT version_num FROM " + table)]
-            if not connection.in_transaction():
-                raw.rollback()  # end what the driver began for our query
-            return found
+            quote = self.context.dialect.identifier_preparer.quote
+            schema = _translated_schema(self.context)
+            table = (quote(schema) + "." if schema else "") + quote(self.context._version.name)
+            return [row[0] for row in _ask(self.context.connection, "SELECT version_num FROM " + table)]
         except Exception:
             return None
 
@@ -186,6 +182,56 @@ class Watch:
             "foreign": self.guard.foreign,
             "began": self.began,
         }
+
+
+def _translated_schema(context):
+    """The version table's schema as SQLAlchemy writes it into its statements; None where it writes none."""
+    schema = getattr(context, "version_table_schema", None)
+    if context.connection is None:
+        return schema
+    connection = context.connection
+    options = getattr(connection, "get_execution_options", lambda: connection._execution_options)()
+    return (options.get("schema_translate_map") or {}).get(schema, schema)
+
+
+def _schema_of(table, context):
+    """Where PostgreSQL finds the version table, which is there by now; None where that is nothing special.
+
+    Many keep each tenant in a schema, and change the search path from one to the next.
+    """
+    if context.connection is None or context.dialect.name != "postgresql":
+        return None
+    query = (
+        "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relname = '%s' AND c.relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(c.oid)"
+    )
+    try:
+        schema = _ask(context.connection, query % str(table).replace("'", "''"))[0][0]
+    except Exception:
+        return None
+    return None if schema == "public" else schema
+
+
+def _ask(connection, sql):
+    """The rows of a query of ours; no transaction is begun or ended by it."""
+    raw = connection.connection
+    began = connection.in_transaction() or _in_transaction(raw)
+    found = rows(raw, sql)
+    if not began:
+        raw.rollback()  # end what the driver began for our query
+    return found
+
+
+def _in_transaction(raw):
+    """Whether the driver has begun a transaction that SQLAlchemy may not know of: before 2.0 it did for a SET."""
+    driver = getattr(raw, "dbapi_connection", None) or raw.connection
+    driver = getattr(driver, "driver_connection", driver)
+    if hasattr(driver, "is_in_transaction"):  # asyncpg
+        return driver.is_in_transaction()
+    status = getattr(getattr(driver, "info", None), "transaction_status", None)
+    if status is not None:  # libpq's, where 0 is none
+        return int(status) != 0
+    return bool(getattr(driver, "in_transaction", False))
 
 
 def see_staged(paths, module):
