@@ -42,7 +42,7 @@ def answer(
         + "\nprint('\\nANSWER ' + json.dumps(answer, default=repr))\n"
     )
     done = subprocess.run(
-        [python, "-X", "dev", "-W", "ignore::DeprecationWarning", "-c", script],
+        [python, "-c", script],
         cwd=folder,
         env={
             "PATH": os.environ["PATH"],

@@ -274,47 +274,71 @@ def test_postgresql(before: str, spellings: list[str], postgres: PostgresPair, t
     postgres.visits()
 
 
+def test_drivers_that_were_imported_before(postgres: PostgresPair, tmp_path: Path) -> None:
+    """As in a process that begins elsewhere: every name in their modules means ours from then on."""
+    visits = postgres.visits()
+    for imports, (before, spellings) in {
+        "import psycopg2, psycopg2.extras, psycopg2.pool\n": PSYCOPG2,
+        "import psycopg, psycopg_pool\n": PSYCOPG,
+        "import asyncpg.pool\n": ASYNCPG,
+        "import pg8000.dbapi, pg8000.native, pg8000.legacy\n": PG8000,
+    }.items():
+        spellings = [spelling for spelling in spellings if "engine" not in spelling]
+        found = answer(
+            imports + BROKER + POSTGRES_NAMES + before + "answer = run(SPELLINGS)",
+            tmp_path,
+            REDIRECTED=True,
+            ARGUMENTS=postgres_arguments(postgres.scratch),
+            PRODUCTION=postgres.production,
+            SPELLINGS=spellings,
+        )
+        assert found == dict.fromkeys(spellings, "scratch")
+    assert postgres.visits() == visits
+
+
 DECEIVING = {
     "PGHOSTADDR": "127.0.0.9",
     "PGSERVICE": "absent",
-    "PGSERVICEFILE": "/nonexistent/services.conf",
     "PGTARGETSESSIONATTRS": "standby",
     "PGSSLMODE": "require",
     "PGCHANNELBINDING": "require",
-    "PGLOADBALANCEHOSTS": "random",
-    "PGPASSFILE": "/nonexistent/passwords",
     "PGREQUIREAUTH": "none",
 }
-"""What libpq and asyncpg read by themselves. With any of these a connection to `scratch` would fail."""
+"""What libpq, psycopg or asyncpg read by themselves although they were told where to connect."""
 
 
-@pytest.mark.parametrize("variable", sorted(DECEIVING))
-def test_the_environment_does_not_lead_elsewhere(
-    variable: str, postgres: PostgresPair, tmp_path: Path
-) -> None:
+def test_the_environment_does_not_lead_elsewhere(postgres: PostgresPair, tmp_path: Path) -> None:
     """Set by the project, as `load_dotenv` does; it still finds it there afterwards."""
-    spellings = [
-        "name(psycopg2.connect(URL))",
-        "name(psycopg.connect(URL))",
-        "aname(asyncpg.connect(URL))",
-        "engine_name(URL.replace('://', '+psycopg2://'))",
-    ]
-    found = answer(
-        BROKER
-        + POSTGRES_NAMES
-        + ASYNCPG[0]
-        + "import psycopg, psycopg2\nos.environ[VARIABLE] = VALUE\n"
-        + "answer = [run(SPELLINGS), os.environ.get(VARIABLE)]",
-        tmp_path,
-        REDIRECTED=True,
-        ARGUMENTS=postgres_arguments(postgres.scratch),
-        PRODUCTION=postgres.production,
-        SPELLINGS=spellings,
-        VARIABLE=variable,
-        VALUE=DECEIVING[variable],
+
+    def run(redirected: bool) -> Any:
+        return answer(
+            BROKER
+            + POSTGRES_NAMES
+            + ASYNCPG[0]
+            + """
+import psycopg, psycopg2
+calls = ["name(psycopg2.connect(**ARGUMENTS['psycopg2']))", "name(psycopg.connect(**ARGUMENTS['psycopg']))",
+         "aname(asyncpg.connect(**ARGUMENTS['asyncpg']))"]
+answer = {}
+for variable, value in DECEIVING.items():
+    os.environ[variable] = value
+    answer[variable] = list(run(calls).values()) + [os.environ.pop(variable, None)]
+""",
+            tmp_path,
+            REDIRECTED=redirected,
+            ARGUMENTS=postgres_arguments(postgres.scratch),
+            PRODUCTION=postgres.production,
+            DECEIVING=DECEIVING,
+        )
+
+    without_us = run(False)
+    assert [name for name, found in without_us.items() if found[:3] == ["scratch"] * 3] == [], (
+        "it does no harm"
     )
-    removed = variable in ("PGSERVICE", "PGSERVICEFILE")  # asyncpg has no argument that says "none"
-    assert found == [dict.fromkeys(spellings, "scratch"), None if removed else DECEIVING[variable]]
+    removed = {"PGSERVICE"}  # asyncpg has no argument that says "none"
+    assert run(True) == {
+        name: ["scratch"] * 3 + [None if name in removed else value] for name, value in DECEIVING.items()
+    }
 
 
 def test_how_a_project_connects_is_kept(postgres: PostgresPair, tmp_path: Path) -> None:

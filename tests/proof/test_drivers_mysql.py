@@ -260,6 +260,29 @@ def test_mysql(before: str, spellings: list[str], mariadb: MariadbPair, tmp_path
     run_mysql(before, spellings, mariadb, tmp_path)
 
 
+def test_drivers_that_were_imported_before(mariadb: MariadbPair, tmp_path: Path) -> None:
+    """As in a process that begins elsewhere: every name in their modules means ours from then on."""
+    mariadb.visits()
+    for imports, (before, spellings) in {
+        "import pymysql\n": PYMYSQL,
+        "import mysql.connector.pooling, mysql.connector.aio\n": MYSQLCONNECTOR,
+        "import aiomysql\n": AIOMYSQL,
+        "import asyncmy\n": ASYNCMY,
+    }.items():
+        spellings = [spelling for spelling in spellings if "engine" not in spelling]
+        found = answer(
+            imports + BROKER + MYSQL_NAMES + before + "answer = run(SPELLINGS)",
+            tmp_path,
+            REDIRECTED=True,
+            ARGUMENTS=mysql_arguments(mariadb.scratch),
+            PRODUCTION=mariadb.production,
+            SOCKET=mariadb.socket,
+            SPELLINGS=spellings,
+        )
+        assert found == dict.fromkeys(spellings, "scratch")
+    assert mariadb.visits() == 0
+
+
 SESSION = """
 QUERY = "SELECT @@character_set_client, @@sql_mode, @@autocommit, @hello"
 HOW = dict(charset="latin1", sql_mode="ANSI_QUOTES", autocommit=True, init_command="SET @hello = 'world'")

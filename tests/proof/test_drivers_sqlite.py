@@ -106,6 +106,23 @@ def test_files(places: Path) -> None:
     assert files(places / "production") != before
 
 
+def test_sqlite3_that_was_imported_before(places: Path) -> None:
+    before = files(places / "production")
+    arguments = {"sqlite3": {"database": str(places / "scratch" / "data.db")}}
+    found = answer(
+        "import aiosqlite, sqlite3, sqlalchemy.dialects.sqlite\n"
+        + BROKER
+        + NAMES
+        + "answer = run(SPELLINGS)",
+        places,
+        REDIRECTED=True,
+        ARGUMENTS=arguments,
+        SPELLINGS=FILES,
+    )
+    assert found == dict.fromkeys(FILES, "scratch")
+    assert files(places / "production") == before
+
+
 def test_a_file_that_is_not_there_is_not_made(places: Path) -> None:
     lines = "PROD += '.new'\nanswer = run(SPELLINGS)\nimport glob\nanswer = glob.glob('**/*.new*', recursive=True)"
     assert child(places, lines, SPELLINGS=FILES) == []

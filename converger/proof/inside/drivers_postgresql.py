@@ -95,10 +95,17 @@ def _psycopg_connect(broker, original):
                 given[name] = kwargs[name]
         return _for_psycopg(redirected(broker, "psycopg", given))
 
-    # Not a coroutine function for the asynchronous one: it hands on the original's coroutine.
-    @functools.wraps(original)
-    def connect(cls, conninfo="", **kwargs):
-        return original(cls, **arguments(conninfo, kwargs))
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def connect(cls, conninfo="", **kwargs):
+            return await original(cls, **arguments(conninfo, kwargs))
+
+    else:
+
+        @functools.wraps(original)
+        def connect(cls, conninfo="", **kwargs):
+            return original(cls, **arguments(conninfo, kwargs))
 
     return classmethod(connect)
 
