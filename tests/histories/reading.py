@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from alembic.script.revision import Revision as AlembicRevision
+from alembic.script.revision import RevisionMap
+
 from converger.history import Graph, History, WorkingTree, read_history
 from converger.project import load_project
 
@@ -75,3 +78,23 @@ def assignments(path: Path) -> dict[str, tuple[bool, Any]]:
                 except ValueError:
                     found[target.id] = (False, None)
     return found
+
+
+def revision_map(folders: Iterable[Path]) -> RevisionMap:
+    """Alembic's own graph of the revision files in `folders`, from their literal assignments."""
+    return RevisionMap(lambda: [_literally(path) for folder in folders for path in _revision_files(folder)])
+
+
+def _revision_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*.py") if "revision" in literals(path))
+
+
+def _literally(path: Path) -> AlembicRevision:
+    """Alembic's own object for a revision file (a computed value as None)."""
+    found = literals(path)
+    return AlembicRevision(
+        found["revision"],
+        found.get("down_revision"),
+        dependencies=found.get("depends_on") or None,
+        branch_labels=found.get("branch_labels"),
+    )

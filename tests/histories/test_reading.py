@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.script.revision import Revision as AlembicRevision
-from alembic.script.revision import RevisionMap
 
 from converger.plan import make_plan
 
 from .packages import RealHistory, expected_histories, unpacked
-from .reading import assignments, literals, read_folders, read_real
+from .reading import assignments, read_folders, read_real, revision_map
 
 pytestmark = pytest.mark.network
 
@@ -115,24 +113,9 @@ def test_thirteen_lines_of_history_that_depend_on_each_other(tmp_path: Path) -> 
     assert len(graph.revisions) == sum(history.revisions for history in histories)
     assert set(graph.heads) == {head for history in histories for head in history.heads}
     assert set(graph.bases) == {base for history in histories for base in history.bases}
-    alembic = RevisionMap(lambda: [literally(path) for folder in folders for path in revision_files(folder)])
+    alembic = revision_map(folders)
     assert set(graph.heads) == set(alembic.heads)
     assert set(graph.effective_heads) == set(alembic._real_heads)
     assert len(graph.effective_heads) < len(graph.heads)
     # Lines under different labels are kept apart on purpose: nothing to merge.
     assert all(line.merges == () for line in make_plan(graph))
-
-
-def revision_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
-
-
-def literally(path: Path) -> AlembicRevision:
-    """Alembic's own object for a revision file, from its literal assignments (a computed one as None)."""
-    found = literals(path)
-    return AlembicRevision(
-        found["revision"],
-        found.get("down_revision"),
-        dependencies=found.get("depends_on") or None,
-        branch_labels=found.get("branch_labels"),
-    )
