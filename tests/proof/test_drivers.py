@@ -365,6 +365,7 @@ connection = psycopg2.connect(URL + "?application_name=tool&options=-csearch_pat
                               cursor_factory=psycopg2.extras.RealDictCursor)
 answer["psycopg2"] = show(connection, "application_name", "search_path") + [
     type(connection).__name__, type(connection.cursor()).__name__, isinstance(connection, psycopg2.extensions.connection)]
+answer["psycopg2 replication"] = issubclass(psycopg2.extras.LogicalReplicationConnection, psycopg2.extensions.connection)
 connection = psycopg2.connect(application_name="it's a \\ tool", **dict(K, dbname="production"))
 answer["psycopg2 quoted"] = show(connection, "application_name") + [
     type(connection) is psycopg2.extensions.connection, type(connection).__qualname__, type(connection).__module__]
@@ -392,6 +393,7 @@ answer["pg8000"] = show(connection, "application_name") + [connection._usock.get
         "psycopg2": ["tool", "tenant", "Mine", "RealDictCursor", True],
         "psycopg2 quoted": ["it's a \\ tool", True, "connection", "psycopg2.extensions"],
         "psycopg2 async": True,
+        "psycopg2 replication": True,
         "psycopg": ["tool", "tenant", "MinePsycopg", True, None],
         "asyncpg": ["tool", "tenant", 0, None],
         "pg8000": ["tool", 7.0],
@@ -403,7 +405,7 @@ def test_which_database_was_meant_is_told(tmp_path: Path) -> None:
     found = answer(
         BROKER
         + """
-import psycopg2, psycopg2.extensions, psycopg, asyncpg, pg8000, pymysql, mysql.connector, aiomysql, asyncmy, sqlite3
+import psycopg2, psycopg2.extras, psycopg2.extensions, psycopg, asyncpg, pg8000, pymysql, mysql.connector, aiomysql, asyncmy, sqlite3
 import pathlib
 class Broken:
     def __str__(self):
@@ -443,6 +445,7 @@ MEANT: dict[str, tuple[str | None, ...]] = {
     "psycopg2.connect(\"dbname='a b' host=h\", port=78)": ("psycopg2", "a b", "h", "78", None),
     "psycopg2.extensions.connection('not a dsn')": ("psycopg2", *NOBODY),
     "psycopg2.extensions.connection('')": ("psycopg2", *NOBODY),
+    "psycopg2.extras.LogicalReplicationConnection('dbname=d host=h')": ("psycopg2", "d", "h", None, None),
     "psycopg.connect('postgresql:///d?host=/run/pg')": ("psycopg", "d", "/run/pg", None, None),
     "psycopg.connect('postgresql://u@/d', dbname='e')": ("psycopg", "e", None, None, "u"),
     "psycopg.connect('not a dsn')": ("psycopg", *NOBODY),

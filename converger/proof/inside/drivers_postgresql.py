@@ -58,23 +58,38 @@ def _psycopg2(broker, module):
         __doc__ = original.__doc__
 
         def __init__(self, dsn, *args, **kwargs):
-            super().__init__(ours(dsn), *args, **kwargs)
+            original.__init__(self, ours(dsn), *args, **kwargs)
 
-    connection.__module__ = original.__module__
-    connection.__qualname__ = original.__qualname__
+    _like(connection, original)
+    module.connection = connection
+    replication = getattr(module, "ReplicationConnection", None)
+    if replication is not None:
+
+        class ReplicationConnection(replication, connection):  # its base in C is the original, not ours
+            __doc__ = replication.__doc__
+
+            def __init__(self, dsn, *args, **kwargs):
+                replication.__init__(self, ours(dsn), *args, **kwargs)
+
+        _like(ReplicationConnection, replication)
+        module.ReplicationConnection = ReplicationConnection
 
     @functools.wraps(original_connect)
     def _connect(dsn, connection_factory=None, *args, **kwargs):
         return original_connect(ours(dsn), connection_factory or connection, *args, **kwargs)
 
     module._connect = _connect
-    module.connection = connection
+
+
+def _like(cls, original):
+    cls.__module__ = original.__module__
+    cls.__qualname__ = original.__qualname__
 
 
 def _psycopg2_names(broker, module):
     """Names that were copied from the C module before we came."""
     inner = sys.modules["psycopg2._psycopg"]
-    for name in ("_connect", "connection"):
+    for name in ("_connect", "connection", "ReplicationConnection"):
         if hasattr(module, name):
             setattr(module, name, getattr(inner, name))
 
