@@ -23,6 +23,18 @@ class Finished:
     stderr: bytes
 
 
+def hide_from_children() -> None:
+    """Keep processes of the same user from reading our environment and memory, where tokens may be.
+
+    Linux only (PR_SET_DUMPABLE, prctl(2)). It does not keep out a process that may trace every other one, as
+    root can outside of containers.
+    """
+    import ctypes
+
+    with contextlib.suppress(Exception):
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+
+
 def minimal_environment(home: Path, **more: str) -> dict[str, str]:
     """Return an environment that holds no token and is the same on every machine but for PATH.
 

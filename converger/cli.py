@@ -330,6 +330,7 @@ def converge(shared: Shared, timeout: float | None, **chosen: Any) -> int:
       alembic-converger converge --from-revision $(git merge-base origin/main HEAD) --dry-run
       alembic-converger converge --database-url postgresql://postgres@localhost/postgres
     """
+    from converger.child import hide_from_children
     from converger.converge import converge as run
     from converger.report.progress import progress_for
     from converger.terminal import clean_stop, emit, emit_bytes, wants_colour
@@ -338,6 +339,7 @@ def converge(shared: Shared, timeout: float | None, **chosen: Any) -> int:
         chosen["timeout"] = timeout
     chosen["command"] = chosen.pop("upgrade_command")
     options = _options(shared, **chosen)
+    hide_from_children()
     if options.skip_validation:
         say(["WARNING: --skip-validation: nothing will be proven"])
     colour = wants_colour(sys.stderr, os.environ)
