@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from urllib.parse import quote
 from converger.folders import run_folder
 from converger.proof.scratch import StatementFailed
 
+_UNICODE_ESCAPE = re.compile(r"\\(\\|[0-9A-Fa-f]{4}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|\+[0-9A-Fa-f]{6})")
 _SIDE_FILES = ("-wal", "-journal")
 
 
@@ -26,6 +28,9 @@ class SqliteLoading:
         connection.execute("PRAGMA synchronous = off")
         connection.execute("PRAGMA journal_mode = memory")
         connection.set_authorizer(_allow)
+        if sqlite3.sqlite_version_info < (3, 50):
+            # With it newer shells write the control characters in a dump.
+            connection.create_function("unistr", 1, _unistr, deterministic=True)
 
     @property
     def in_transaction(self) -> bool:
@@ -76,6 +81,15 @@ class SqliteLoading:
             raise StatementFailed(f"the database is damaged: {' '.join(answer.split())}")
         if _state(path) != before:
             raise StatementFailed("somebody wrote to it while it was read")
+
+
+def _unistr(text: str | None) -> str | None:
+    """SQLite 3.50's function of that name."""
+    if text is None:
+        return None
+    return _UNICODE_ESCAPE.sub(
+        lambda found: chr(int(found[1].lstrip("uU+"), 16)) if found[1] != "\\" else "\\", text
+    )
 
 
 def _state(path: str) -> list[tuple[int, int, int]]:

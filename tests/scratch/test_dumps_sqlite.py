@@ -285,6 +285,14 @@ def test_what_is_set_for_the_session_ends_with_it(server: SqliteServer, load: Lo
     ]
 
 
+def test_the_dump_of_a_newer_shell(server: SqliteServer, load: Load) -> None:
+    scratch = load(r"""
+        CREATE TABLE t (a text);
+        INSERT INTO t VALUES (unistr('line\u000aback\\slash \0007 \+01d11e \U0001d11e'' ;')), (unistr(NULL));
+    """)
+    assert server.query(scratch, "SELECT a FROM t") == [("line\nback\\slash \x07 𝄞 𝄞' ;",), (None,)]
+
+
 def test_a_note_is_what_load_dump_gives(server: SqliteServer, tmp_path: Path) -> None:
     path = tmp_path / "base.sql"
     path.write_text("")
