@@ -72,6 +72,8 @@ class PostgresRules:
             return run(sql)
         text = sql.decode("latin-1")  # one character for each byte, so that places can be told
         head = tokens(text, "postgresql", limit=_HEAD)
+        if starts(head, "GRANT|REVOKE"):
+            head = tokens(text, "postgresql")  # a long list of columns may come before ON
         if starts(head, "COPY"):
             return run(sql) if statement.data is not None else refuse("COPY with a file or a program")
         if _REACHES_OUT.search(sql) and (why := _reaches_out(text, head)):

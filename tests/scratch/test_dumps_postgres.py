@@ -311,12 +311,15 @@ def test_what_only_looks_like_it_is_run(server: PostgresServer, load: Load) -> N
         CREATE TABLE "COPY" (a text DEFAULT 'COPY t FROM PROGRAM', drop_database text);
         INSERT INTO "COPY" VALUES ('SELECT pg_read_file(''x'')', '\connect x'), ('-- ;', '/*');
         INSERT INTO "COPY" SELECT 'dblink(', 'x'; -- pg_read_file()
+        GRANT SELECT (a, drop_database), UPDATE (a, drop_database), REFERENCES (a, drop_database) ON "COPY" TO plain;
         COMMENT ON COLUMN "COPY".a IS 'COMMENT ON DATABASE x IS ''y''; pg_ls_dir()';
         CREATE FUNCTION reads() RETURNS text LANGUAGE sql AS $$ SELECT pg_read_file('/etc/passwd') $$;
         \unrestrict abc123
         """
     )
     assert server.query(scratch, 'SELECT count(*) FROM "COPY"') == [(3,)]
+    granted = "SELECT count(*) FROM pg_attribute WHERE attacl::text LIKE '%plain=%' AND attrelid = '\"COPY\"'::regclass"
+    assert server.query(scratch, granted) == [(2,)]
     assert not notes
 
 
