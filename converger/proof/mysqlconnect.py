@@ -68,19 +68,21 @@ def connect(
         parameters["ssl_disabled"] = True
     if words.get("unix_socket"):
         parameters["unix_socket"] = words["unix_socket"]
+        if not os.path.exists(words["unix_socket"]):  # PyMySQL forgets to close its own end then
+            raise pymysql.err.OperationalError(2002, f"there is no socket {words['unix_socket']}")
     elif url.host is not None:
         parameters["host"] = url.host
     if url.port is not None:
         parameters["port"] = url.port
     try:
-        return pymysql.connect(
+        connection: Connection = pymysql.connect(
             user=url.user or "",
             password=url.password or "",
             database=database,
             charset="utf8mb4",
             autocommit=True,
             connect_timeout=seconds,
-            read_timeout=statement_seconds,
+            read_timeout=seconds,
             write_timeout=statement_seconds,
             client_flag=pymysql.constants.CLIENT.FOUND_ROWS,
             program_name="alembic-converger",
@@ -94,6 +96,9 @@ def connect(
     except (OSError, RuntimeError, ValueError, UnicodeError) as error:
         # A bad certificate file, a password that cannot be sent without TLS, a host name that is none.
         raise pymysql.err.OperationalError(2026, str(error)) from None
+    # Looked at before every read. It also bounds the wait for a server that never says hello.
+    connection._read_timeout = statement_seconds  # type: ignore[attr-defined]
+    return connection
 
 
 def connect_anywhere(url: DatabaseUrl) -> tuple[Connection, DatabaseUrl]:

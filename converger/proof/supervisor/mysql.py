@@ -88,6 +88,7 @@ class MysqlSupervisor(Supervisor):
             "--no-defaults",
             f"--datadir={self.folder}/data",
             f"--tmpdir={self.folder}/work",
+            f"--secure-file-priv={self.folder}/work",  # MySQL wants its compiled one to exist
             f"--pid-file={self.folder}/data/server.pid",
             f"--init-file={self.folder}/init.sql",
             f"--port={port}",
