@@ -81,7 +81,7 @@ def format_url(url: DatabaseUrl) -> str:
         text += f":{url.port}"
     text += "/" + (url.database or "")
     if url.query:
-        text += "?" + urlencode(url.query)
+        text += "?" + urlencode(url.query, quote_via=quote)  # libpq does not read + as a space
     return text
 
 
