@@ -111,7 +111,12 @@ class PathRunner:
 
         Raises CouldNotEvaluate and ConfigurationError when the project's starting point cannot be made.
         """
-        return self._twice(self._reach_base)
+        while True:
+            site, legs = self._twice(self._reach_base)
+            failure = legs[-1].failure if legs else None
+            if failure is None or failure.needs is None or not self._sites.add(failure.needs):
+                return site, legs
+            self._sites.drop(site)  # it has too few databases
 
     def run(self, base: Site) -> tuple[Journey, ...]:
         """All journeys, in a fixed order: through each merge in turn, at once, then from each head."""
@@ -148,7 +153,7 @@ class PathRunner:
         """Do it with the preloaded worker; believe a failure only from one that loads as Alembic does."""
         if self._preloaded is not None:
             result = work(self._preloaded)
-            if not _failed(result):
+            if not _failed(result) or _needs_more(result):
                 return result
         with self._lock:
             if self._stopped:
@@ -292,6 +297,14 @@ def _failed(result: object) -> bool:
         return result.failed is not None
     assert isinstance(result, tuple)
     return any(leg.failure for leg in result[1])
+
+
+def _needs_more(result: object) -> bool:
+    """Whether it is sure to fail again: the project has more databases than the site."""
+    if isinstance(result, Journey):
+        return False
+    assert isinstance(result, tuple)
+    return any(leg.failure and leg.failure.needs for leg in result[1])
 
 
 def _order(upgrade: Upgrade) -> tuple[str, ...]:

@@ -357,6 +357,7 @@ class Worker:
             foreign=event.get("foreign"),
             revision=event.get("revision"),
             began=event.get("began", False),
+            needs=event.get("needs"),
             output=output,
             traceback=event["traceback"],
         )

@@ -18,6 +18,9 @@ DRIVERS = {
 }
 """SQLAlchemy's drivers of each dialect whose URLs differ in what they call things."""
 
+_MOST_PLACES = 20
+"""Databases of a project that are found while env.py runs."""
+
 Door = Callable[[str, str | None], str]
 """The URL by which the worker reaches a database, from its URL and the driver: through our forwarder or as it is."""
 
@@ -56,13 +59,24 @@ class Sites:
         """
         self._server = server
         self._sections = tuple(sections)
+        self._places: tuple[str, ...] = ()
         self._url_names = tuple(url_names)
         self._door = door
         self._driver = driver
 
+    def add(self, place: str) -> bool:
+        """Have one database more in the sites that are made from now on; False where it cannot help.
+
+        `place` is one of the project's own databases, as a worker's failure calls it (`Failure.needs`).
+        """
+        if place in self._places or len(self._places) == _MOST_PLACES:
+            return False
+        self._places += (place,)
+        return True
+
     def create(self) -> Site:
         """A new site of empty databases. Raises CouldNotEvaluate."""
-        return Site(tuple(self._server.create() for _ in self._sections or ("",)))
+        return Site(tuple(self._server.create() for _ in self._names))
 
     def clone(self, source: Site) -> Site:
         """A copy of all its databases. Raises CouldNotEvaluate."""
@@ -83,7 +97,10 @@ class Sites:
         fields = {
             "dialect": self._server.dialect,
             "mark_query": self._server.mark_query,
-            "databases": [self._described(database) for database in site.databases],
+            "databases": [
+                self._described(database, place)
+                for database, place in zip(site.databases, self._all_places, strict=True)
+            ],
             "urls": urls,
             "sections": list(self._sections),
             "environ": dict.fromkeys(self._url_names, urls[0]),
@@ -100,14 +117,24 @@ class Sites:
         for number, database in enumerate(site.databases):
             left_out = frozenset((table.schema, table.name) for table in tables if table.database == number)
             found = fingerprint(self._server, database, exclude=left_out)
-            prefix = f"{self._sections[number]}: " if self._sections else ""
+            prefix = f"{self._names[number]}: " if self._names[number] else ""
             facts |= {replace(fact, object=prefix + fact.object) for fact in found}
         return frozenset(facts)
 
-    def _described(self, database: Scratch) -> dict[str, Any]:
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """What a person calls each database; nothing for that of a project which has just one."""
+        # Of a place its last part: where somebody's server is, is not for a report.
+        return (*(self._sections or ("",)), *(place.rpartition("/")[2] for place in self._places))
+
+    @property
+    def _all_places(self) -> tuple[str | None, ...]:
+        return (*(None for _ in self._sections or ("",)), *self._places)
+
+    def _described(self, database: Scratch, place: str | None) -> dict[str, Any]:
         server = self._server
         names: tuple[str | None, ...] = (None, *DRIVERS[server.dialect])
         urls = {name or "": self._door(server.url(database, name), name) for name in names}
         mark = server.mark(database)
         name = mark if server.dialect == "sqlite" else parse_url(urls[""]).database
-        return {"name": name, "urls": urls, "mark": mark}
+        return {"name": name, "urls": urls, "mark": mark, "place": place}

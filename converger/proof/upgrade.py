@@ -12,7 +12,8 @@ class Failure:
     `sqlstate` is the database's five-character code; `frames` are (path, line, function), innermost first,
     also of an upgrade that had to be ended;
     `missing_module` is set when something could not be imported, `module` then is its name where Python said it.
-    `began` is whether any revision had begun: before that, only env.py can be the cause.
+    `began` is whether any revision had begun: before that, only env.py can be the cause. `needs` is one of the
+    project's own databases that has to have a scratch database of its own, as the worker calls it.
     """
 
     type: str
@@ -25,6 +26,7 @@ class Failure:
     foreign: str | None = None
     revision: str | None = None
     began: bool = False
+    needs: str | None = None
     timed_out: bool = False
     killed: int = 0
     output: str = ""

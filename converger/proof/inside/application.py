@@ -38,7 +38,7 @@ def _completed(app, config):
         raise NoApplication(
             "the application %r has no Flask-Migrate: `Migrate(app, db)` was not called for it" % app.name
         )
-    if not hasattr(config.cmd_opts, "x"):
+    if getattr(config.cmd_opts, "x", None) is None:
         config.cmd_opts.x = []
     complete = getattr(getattr(extension, "migrate", None), "call_configure_callbacks", None)
     return complete(config) if complete is not None else config

@@ -55,14 +55,15 @@ class Guard:
                 record.info["converger_memory"] = True
             return
         self._needs_dialect(dialect.name, given)
-        if record is not None:
-            record.info["converger_wanted"] = text(given, 200)
         from sqlalchemy.engine import make_url
 
-        from .drivers import how_arguments
+        from .driver_arguments import how_arguments, where_arguments
 
         driver = _DRIVERS.get(dialect.driver, dialect.driver)
-        url = make_url(self.databases.url(dialect.driver, given))
+        place = self.databases.place(dict(where_arguments(cparams), database=given))
+        if record is not None:
+            record.info["converger_wanted"] = place
+        url = make_url(self.databases.url(dialect.driver, given, place))
         if dialect.driver and "+" in url.drivername:
             url = _with_driver(url, "%s+%s" % (dialect.name, dialect.driver))
         arguments, parameters = dialect.create_connect_args(url)
@@ -110,12 +111,12 @@ class Guard:
         """The keyword arguments with which `driver` has to connect instead of what it was `given`."""
         if driver == "sqlite3":
             self._needs_dialect("sqlite", given.get("database"))
-            return {"database": self.databases.path(given.get("database"))}
+            return {"database": self.databases.path(given.get("database"), self.databases.place(given))}
         dialect = _DIALECTS[driver]
         self._needs_dialect(dialect, given.get("database"))
         from sqlalchemy.engine import make_url
 
-        url = make_url(self.databases.url(driver, given.get("database")))
+        url = make_url(self.databases.url(driver, given.get("database"), self.databases.place(given)))
         url = _with_driver(url, "%s+%s" % (dialect, driver))
         _, parameters = url.get_dialect()().create_connect_args(url)
         return dict(parameters)

@@ -18,8 +18,8 @@ _RUNS_TWICE = (
     " that share it): that cannot be followed"
 )
 _SEVERAL_DATABASES = (
-    "env.py upgrades several databases in one go, and its alembic.ini does not list them under `databases`:"
-    " they would share one scratch database"
+    "env.py upgrades several databases in one go, which cannot be told apart before it runs: they would share"
+    " one scratch database"
 )
 
 
@@ -48,7 +48,8 @@ class Watch:
         self.stopped = None  # by us, whatever the project's code makes of it
         self.context = None
         self.database = 0
-        self.wanted = None  # the database that the project asked for, when it configured first
+        self.places = {}  # number of a scratch database: which of its databases the project asked for
+        self.needs = None  # one of its databases that has to have a scratch database of its own
         self.passes = []
         self.began = False  # whether any revision did
         self.error = None  # of the step that began last
@@ -84,12 +85,13 @@ class Watch:
     def see_database(self, connection):
         """Note which scratch database Alembic is given; two that would be one cannot be followed."""
         database = self.guard.configured(connection)
-        wanted = connection.info.get("converger_wanted")
-        if self.passes and database == self.database and wanted != self.wanted:
+        place = connection.info.get("converger_wanted")
+        if any(key[0] == database for key in self.passes) and place != self.places[database]:
+            self.needs = place or self.places[database]
             self.stopped = RunsTwice(_SEVERAL_DATABASES)
             raise self.stopped
         self.database = database
-        self.wanted = wanted
+        self.places[database] = place
 
     def watch_script(self, module):
         """Patch `alembic.script.base`: see every step of an upgrade."""
@@ -181,6 +183,7 @@ class Watch:
             "last_statement": text(self.statement) if self.statement else None,
             "foreign": self.guard.foreign,
             "began": self.began,
+            "needs": self.needs,
         }
 
 
