@@ -262,6 +262,7 @@ RECIPES = [
     replace(SUPERSET, merge="eb1c288c71c4", options=("--command", "superset db upgrade {revision}")),
     replace(SUPERSET, options=("--flask-app", "superset.app:create_app"), heavy=True, label="flask-app"),
     AIRFLOW,
+    replace(AIRFLOW, dialect="sqlite"),
     PREFECT,
     replace(
         PREFECT,
