@@ -76,31 +76,22 @@ def create(run: Run, name: str, url: DatabaseUrl, *, registry: str, probe: str, 
     """
     # Long enough for every rule about passwords, and with one of each kind.
     password = f"Aa1-{secrets.token_hex(16)}"
-    settings = {
-        row[0]: row[1]
-        for row in run(
-            "SHOW GLOBAL VARIABLES WHERE variable_name IN"
-            " ('partial_revokes', 'log_bin', 'log_bin_trust_function_creators')"
-        )
-    }
+    taken_literally = run("SHOW GLOBAL VARIABLES LIKE 'partial_revokes'")
     account = Account(
         run,
         name,
         replace(url, user=name, password=password),
-        literal_names=settings.get("partial_revokes") == "ON",
+        literal_names=bool(taken_literally) and taken_literally[0][1] == "ON",
     )
     run(f"CREATE USER {_account(name)} IDENTIFIED {_plugin(run)}'{password}'")
     try:
         account.may_read(registry)
         account.may_use(probe)
-        if settings.get("log_bin") == "ON" and settings.get("log_bin_trust_function_creators") == "OFF":
-            # MariaDB: without it no trigger can be made where there is a binary log.
-            with contextlib.suppress(pymysql.Error):
-                run(f"GRANT BINLOG ADMIN ON *.* TO {_account(name)}")
         if alone:
-            # Definitions from a dump name a definer. There is nothing else here that he could reach.
-            with contextlib.suppress(pymysql.Error):
-                run(f"GRANT SET USER ON *.* TO {_account(name)}")
+            # Some definitions name a definer. There is nothing else here that he could reach.
+            for privilege in ("SET USER", "SET_USER_ID", "SET_ANY_DEFINER", "ALLOW_NONEXISTENT_DEFINER"):
+                with contextlib.suppress(pymysql.Error):  # each server has others
+                    run(f"GRANT {privilege} ON *.* TO {_account(name)}")
         # Also makes a server that stores strong hashes remember it, so that no later login needs TLS.
         mysqlconnect.connect(account.url).close()
     except BaseException:

@@ -92,6 +92,12 @@ def test_a_migration_cannot_reach_another_database(
         server = mysql_site.open(said.append, user="maker", password="m@k:e/r%")
     scratch = server.create()
     try:
+        if kind == "embedded":
+            # There a definer may be named; he has the rights that he has.
+            with project(server, scratch) as run:
+                run("CREATE DEFINER = plain PROCEDURE slier() UPDATE decoy.t SET name = 'gone'")
+                with pytest.raises(sqlalchemy.exc.DBAPIError, match="denied"):
+                    run("CALL slier()")
         with project(server, scratch) as run:
             for statement in REACHING:
                 with pytest.raises(sqlalchemy.exc.DBAPIError, match=r"denied|privilege"):
@@ -466,6 +472,25 @@ def test_a_registry_cannot_make_us_drop_what_is_not_of_its_run(
     assert mysql_site.run("SELECT 1 FROM mysql.user WHERE user = 'plain'")
     assert decoy() == before
     mysql_site.run(f"DROP DATABASE {other}")
+
+
+def test_on_a_server_of_our_own_a_definer_may_be_named(mysql_embedded: EmbeddedMysql) -> None:
+    server = MysqlServer(mysql_embedded.url, progress=lambda text: None, stop=lambda: None)
+    try:
+        scratch = server.create()
+        with project(server, scratch) as run:
+            run("CREATE TABLE t (id INT)")
+            run("CREATE DEFINER = root@localhost VIEW v AS SELECT id FROM t")
+            run("CREATE DEFINER = app PROCEDURE p() SELECT 1")
+        definers = server.query(
+            server.clone(scratch),
+            "SELECT definer FROM information_schema.views WHERE table_schema = DATABASE() UNION ALL"
+            " SELECT definer FROM information_schema.routines WHERE routine_schema = DATABASE()",
+        )
+        assert definers == [("root@localhost",), ("app@%",)]
+    finally:
+        server._stop = None
+        server.close()
 
 
 def test_an_embedded_server_is_not_searched(mysql_embedded: EmbeddedMysql) -> None:
