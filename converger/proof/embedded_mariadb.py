@@ -104,7 +104,14 @@ class EmbeddedMysql(SupervisedServer):
             lambda reason: _failed(binaries, reason),
         )
         super().__init__(program, progress=progress)
-        self.url = DatabaseUrl("mysql", user=ACCOUNT, password=password, host="127.0.0.1", port=self.port)
+        self.url = DatabaseUrl(
+            "mysql",
+            user=ACCOUNT,
+            password=password,
+            host="127.0.0.1",
+            port=self.port,
+            query=(("ssl_disabled", "true"),),  # it has none
+        )
 
 
 def _installer(server: str, path: str) -> str | None:

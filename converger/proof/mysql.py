@@ -77,6 +77,7 @@ class MysqlServer:
         self._registered = False
         self._sessions: Connection | None = None
         self._connection, self._url = mysqlconnect.connect_anywhere(url)
+        self._tls = mysqlconnect.tls_of(self._connection)
         self.address = mysqlconnect.address_of(self._url)
         try:
             with self._errors():
@@ -112,7 +113,7 @@ class MysqlServer:
             target = self._make(f" CHARACTER SET {found[0][0]} COLLATE {found[0][1]}")
             try:
                 with (
-                    contextlib.closing(mysqlconnect.connect(self._url)) as reader,
+                    contextlib.closing(mysqlconnect.connect(self._url, tls=self._tls)) as reader,
                     contextlib.closing(self._connect(target.name)) as writer,
                 ):
                     Copy(reader=reader, writer=writer, source=source.name, target=target.name).run()
@@ -378,7 +379,7 @@ class MysqlServer:
         """
         with self._lock:
             if self._sessions is None or not self._sessions.open:
-                self._sessions = mysqlconnect.connect(self._project_url)
+                self._sessions = mysqlconnect.connect(self._project_url, tls=self._tls)
             where = "TRUE" if database is None else f"db = '{database}'"
             found = mysqlconnect.rows(
                 self._sessions,
@@ -393,7 +394,7 @@ class MysqlServer:
     # -- plumbing
 
     def _connect(self, database: str, seconds: int = mysqlconnect.STATEMENT_SECONDS) -> Connection:
-        return mysqlconnect.connect(self._project_url, database, statement_seconds=seconds)
+        return mysqlconnect.connect(self._project_url, database, statement_seconds=seconds, tls=self._tls)
 
     def _rows(self, sql: str) -> list[Row]:
         """Run one statement on the maintenance connection, which is opened again if it broke before."""
