@@ -1,12 +1,10 @@
 """Scratch databases on a MySQL or MariaDB server: one that was named to us, or one that we started.
 
-These servers have no comment on a database (MariaDB has, MySQL has not), so what is ours is written
-down in a registry: one more database of the run, with a table of what the run makes. Three facts shape
-this file:
+MySQL has no comment on a database, so what is ours is written down in a registry, one more database of
+the run (`mysqlregistry`). Three facts shape this file:
 
 - What is to be made is registered *before* it is made. A run that is killed at any moment leaves a
-  registry that names all it has left. Only the registry itself is made before it can say so: an empty
-  database with our name and with a collation that nobody takes is one whose making was interrupted.
+  registry that names all it has left.
 - The project must not be able to change the registry, nor reach any other database by its name: it
   connects with an account of this run (`mysqlaccount`), where the server lets us make one.
 - Sessions end when a process is killed, so a session's GET_LOCK says whether a run is alive.
@@ -27,30 +25,17 @@ from types import TracebackType
 import pymysql
 
 from converger.errors import CouldNotEvaluate
-from converger.folders import STALE_SECONDS
 from converger.proof import mysqlaccount, mysqlconnect
 from converger.proof.mysqlclone import Copy
 from converger.proof.mysqlconnect import Connection, is_lost, number_of
 from converger.proof.mysqlload import LOAD_SECONDS, MysqlLoading
-from converger.proof.scratch import (
-    Loading,
-    Row,
-    Scratch,
-    created_in,
-    new_mark,
-    new_name,
-    new_run,
-    run_of,
-)
+from converger.proof.mysqlregistry import Registry, account_of, lock_of, sweep
+from converger.proof.scratch import Loading, Row, Scratch, new_name, new_run, run_of
 from converger.proof.urls import DatabaseUrl, format_url, query_for_driver
 
 OLDEST_MYSQL = (5, 7)
 OLDEST_MARIADB = (10, 3)
-REGISTRY = re.compile(r"converger_registry_([0-9a-f]{8})")
-UNFINISHED_COLLATION = "utf16_esperanto_ci"
-"""The collation of every registry. Nobody takes it by hand."""
 DISCONNECT_SECONDS = 15
-SWEEP_SECONDS = 30
 
 
 class MysqlServer:
@@ -84,8 +69,10 @@ class MysqlServer:
                 self.server_version = self._check_server()
                 self._take_lock()
                 if stop is None:
-                    self._sweep()
-                self._make_registry()
+                    sweep(self._rows, in_use=self._in_use, progress=progress)
+                self._registry = Registry(self._rows, self._run)
+                self._registry.make()
+                self._registered = True
                 self._make_account()
         except BaseException:
             self._undo()
@@ -150,7 +137,7 @@ class MysqlServer:
     @property
     def mark_query(self) -> str:
         """See `Server.mark_query`. Fails where there is no registry of this run, on any other server."""
-        return f"SELECT mark FROM {self._registry}.made WHERE name = DATABASE()"
+        return self._registry.mark_query
 
     @property
     def isolated(self) -> bool:
@@ -229,44 +216,25 @@ class MysqlServer:
         return number[1] + ("-MariaDB" if mariadb else "")
 
     def _take_lock(self) -> None:
-        while not self._rows(f"SELECT GET_LOCK('converger_{self._run}', 0)")[0][0]:
+        while not self._rows(f"SELECT GET_LOCK('{lock_of(self._run)}', 0)")[0][0]:
             self._run = new_run()
 
-    @property
-    def _registry(self) -> str:
-        return f"converger_registry_{self._run}"
-
-    def _make_registry(self) -> None:
-        self._rows(f"CREATE DATABASE {self._registry} CHARACTER SET utf16 COLLATE {UNFINISHED_COLLATION}")
-        self._registered = True
-        # Binary, so that a mark is told from another in every character, whoever compares.
-        self._rows(
-            f"CREATE TABLE {self._registry}.made (name VARCHAR(64) NOT NULL PRIMARY KEY,"
-            " mark VARCHAR(200) NOT NULL) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-        )
-        self._register(self._registry)
-
-    def _register(self, name: str) -> str:
-        mark = new_mark(int(self._rows("SELECT UNIX_TIMESTAMP()")[0][0]))
-        self._rows(f"INSERT INTO {self._registry}.made VALUES ('{name}', '{mark}')")
-        return mark
-
     def _make_account(self) -> None:
-        name = f"converger_{self._run}"
-        self._register(name)
+        name = account_of(self._run)
+        self._registry.add(name)
         try:
             self._account = mysqlaccount.create(
                 self._rows,
                 name,
                 self._url,
-                registry=self._registry,
-                probe=f"{name}00000000",
+                registry=self._registry.name,
+                probe=f"converger_{self._run}00000000",
                 alone=self._stop is not None,
             )
         except pymysql.Error as error:
             if is_lost(error) and number_of(error) not in mysqlconnect.AUTHENTICATION:
                 raise
-            self._rows(f"DELETE FROM {self._registry}.made WHERE name = '{name}'")
+            self._registry.remove(name)
             reason = mysqlconnect.explain(error, self._url).message
             self._progress(
                 f"migrations run as {self._url.user}, who may reach other databases on this server,"
@@ -283,51 +251,13 @@ class MysqlServer:
             if self._account is not None:
                 self._end_sessions(None)
                 mysqlaccount.forget(self._rows, self._account.name)
-                self._rows(f"DELETE FROM {self._registry}.made WHERE name = '{self._account.name}'")
+                self._registry.remove(self._account.name)
             if self._registered and not self._made:
-                self._rows(f"DROP DATABASE {self._registry}")
+                self._registry.drop()
         for connection in (self._sessions, self._connection):
             if connection is not None and connection.open:
                 with contextlib.suppress(pymysql.Error):
                     connection.close()
-
-    def _sweep(self) -> None:
-        """Drop what runs that are dead left behind. What cannot be dropped is somebody else's problem."""
-        found = self._rows(
-            "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'converger\\_registry\\_%'"
-            f" AND default_collation_name = '{UNFINISHED_COLLATION}' ORDER BY 1"
-        )
-        deadline = time.monotonic() + SWEEP_SECONDS
-        for (name,) in found:
-            match = REGISTRY.fullmatch(name)
-            if match is None or time.monotonic() > deadline:
-                continue
-            with contextlib.suppress(pymysql.Error):
-                if self._rows(f"SELECT IS_FREE_LOCK('converger_{match[1]}')")[0][0] == 1:
-                    self._sweep_run(name, match[1])
-
-    def _sweep_run(self, registry: str, run: str) -> None:
-        made: list[Row] = []
-        tables = [row[0] for row in self._rows(f"SHOW TABLES FROM {registry}")]
-        if tables == ["made"]:
-            made = self._rows(f"SELECT name, mark FROM {registry}.made")
-        elif tables:
-            return
-        own = [created_in(mark) for name, mark in made if name == registry]
-        now = self._rows("SELECT UNIX_TIMESTAMP()")[0][0]
-        if made and not (own and own[0] is not None and own[0] <= now - STALE_SECONDS):
-            return
-        for name, mark in made:
-            if created_in(mark) is None or run_of(name) != run:
-                continue
-            if self._rows(f"SELECT 1 FROM information_schema.processlist WHERE db = '{name}'"):
-                return
-            if self._rows(f"SELECT 1 FROM information_schema.schemata WHERE schema_name = '{name}'"):
-                self._rows(f"DROP DATABASE IF EXISTS {name}")
-                self._progress(f"dropped {name}, left behind by an earlier run")
-        if any(name == f"converger_{run}" and created_in(mark) is not None for name, mark in made):
-            mysqlaccount.forget(self._rows, f"converger_{run}")
-        self._rows(f"DROP DATABASE {registry}")
 
     # -- one database
 
@@ -335,7 +265,7 @@ class MysqlServer:
         name = new_name(self._run)
         with self._lock:
             self._made[name] = None
-            mark = self._register(name)
+            mark = self._registry.add(name)
             try:
                 self._rows(f"CREATE DATABASE {name}{options}")
             except pymysql.Error as error:
@@ -356,7 +286,7 @@ class MysqlServer:
         self._forget(name)
 
     def _forget(self, name: str) -> None:
-        self._rows(f"DELETE FROM {self._registry}.made WHERE name = '{name}'")
+        self._registry.remove(name)
         self._made.pop(name, None)
 
     def _disconnect(self, name: str) -> None:
@@ -380,16 +310,20 @@ class MysqlServer:
         with self._lock:
             if self._sessions is None or not self._sessions.open:
                 self._sessions = mysqlconnect.connect(self._project_url, tls=self._tls)
-            where = "TRUE" if database is None else f"db = '{database}'"
-            found = mysqlconnect.rows(
-                self._sessions,
-                "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()"
-                f" AND user = SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AND {where}",
-            )
-            for (number,) in found:
+            own = mysqlconnect.rows(self._sessions, "SELECT CONNECTION_ID()")[0][0]
+            found = [
+                number
+                for number, user, connected in mysqlconnect.sessions(self._sessions)
+                if user == self._project_url.user and number != own and database in (None, connected)
+            ]
+            for number in found:
                 with contextlib.suppress(pymysql.err.OperationalError):  # gone by itself
                     mysqlconnect.rows(self._sessions, f"KILL {number}")
             return len(found)
+
+    def _in_use(self) -> set[str | None]:
+        with self._lock:
+            return {connected for _, _, connected in mysqlconnect.sessions(self._connection)}
 
     # -- plumbing
 
@@ -401,7 +335,7 @@ class MysqlServer:
         with self._lock:
             if not self._connection.open:
                 self._connection = mysqlconnect.connect(self._url)
-                mysqlconnect.rows(self._connection, f"SELECT GET_LOCK('converger_{self._run}', 0)")
+                mysqlconnect.rows(self._connection, f"SELECT GET_LOCK('{lock_of(self._run)}', 0)")
             try:
                 return mysqlconnect.rows(self._connection, sql)
             except BaseException as error:

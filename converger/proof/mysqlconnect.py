@@ -154,6 +154,12 @@ def rows(connection: Connection, sql: str, values: Sequence[object] | None = Non
         return list(cursor.fetchall()) if cursor.description else []
 
 
+def sessions(connection: Connection) -> list[tuple[int, str, str | None]]:
+    """Number, user and database of every session that this connection's user may see."""
+    # Not information_schema.processlist, which MySQL is about to take away.
+    return [(row[0], row[1], row[3]) for row in rows(connection, "SHOW PROCESSLIST")]
+
+
 def address_of(url: DatabaseUrl) -> tuple[str, int] | str:
     """Where the server listens: host and port, or the path of a Unix socket."""
     words = mysql_words(url)

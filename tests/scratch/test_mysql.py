@@ -20,7 +20,8 @@ from converger.errors import CouldNotEvaluate
 from converger.folders import STALE_SECONDS
 from converger.proof import mysqlconnect
 from converger.proof.embedded_mariadb import EmbeddedMysql
-from converger.proof.mysql import UNFINISHED_COLLATION, MysqlServer
+from converger.proof.mysql import MysqlServer
+from converger.proof.mysqlregistry import UNFINISHED_COLLATION
 from converger.proof.scratch import Scratch
 from converger.proof.urls import parse_url
 
