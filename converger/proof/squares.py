@@ -1,0 +1,338 @@
+"""Runs the steps of the lattice, each once, and compares the two ways around each square.
+
+docs/proof.md says why that is enough, and what is assumed. Nothing here knows of databases: a laboratory does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from converger.proof.facts import Difference, Fingerprint, Mask, differences
+from converger.proof.lattice import Lattice, Square, State, Step
+from converger.proof.upgrade import Failure
+
+MOST_STEPS = 200
+"""A lattice of more steps than this is not run whole."""
+
+_LANES = 2
+_KEPT = 32
+"""Places that are kept when the lattice is too large to be run level by level."""
+
+Place = TypeVar("Place")
+
+
+@dataclass(frozen=True)
+class Done(Generic[Place]):
+    """One step that was run: where it ended, or why it failed."""
+
+    step: Step
+    seconds: float
+    failure: Failure | None = None
+    place: Place | None = field(default=None, compare=False)
+    fingerprint: Fingerprint | None = field(default=None, repr=False)
+
+
+class Laboratory(Protocol[Place]):
+    """What the squares need of the outside. A place is a database in a state; `start` is the common ancestor's.
+
+    Methods are called from several threads, and raise CouldNotEvaluate when they cannot look.
+    """
+
+    start: Place
+
+    def run(self, place: Place, step: Step, mask: Mask) -> Done[Place]:
+        """Apply the step to a copy of the place."""
+
+    def read(self, place: Place, mask: Mask) -> Fingerprint:
+        """The facts of a place."""
+
+    def noise(self, first: Place, second: Place, found: Sequence[Difference]) -> Mask:
+        """What differs between two places that were reached by the same order."""
+
+    def drop(self, place: Place) -> None:
+        """Give a place up; never fails."""
+
+
+@dataclass(frozen=True)
+class Clash:
+    """Two revisions that interfere in the state of `square`.
+
+    `failed` are steps of the square that failed; else `differences` is what the order of the square's revisions
+    gives first, and the opposite order second. `footprints` is what each of them alone changes in that state, () as
+    far as it is not known.
+    """
+
+    square: Square
+    failed: tuple[tuple[Step, Failure], ...] = ()
+    differences: tuple[Difference, ...] = ()
+    footprints: tuple[tuple[Difference, ...], tuple[Difference, ...]] = ((), ())
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the squares showed.
+
+    `broken` are steps that fail on their own branch alone. `pairs` of `of` pairs of revisions were compared;
+    `whole` is whether that was done in every state that there is. `reaches_the_end` is whether some order of all
+    revisions succeeded.
+    """
+
+    steps: int
+    pairs: int
+    of: int
+    whole: bool
+    reaches_the_end: bool
+    broken: tuple[tuple[Step, Failure], ...] = ()
+    clashes: tuple[Clash, ...] = ()
+    asides: tuple[Difference, ...] = ()
+    seconds: float = 0.0
+
+
+class Squares(Generic[Place]):
+    """One run over the lattice of a line of history."""
+
+    def __init__(self, lattice: Lattice, laboratory: Laboratory[Place], *, budget: float) -> None:
+        """`budget` is the seconds after which no further step is begun."""
+        self._lattice = lattice
+        self._laboratory = laboratory
+        self._deadline = time.monotonic() + budget
+        self._mask = Mask()
+        self._prints: dict[State, Fingerprint] = {}
+        self._via: dict[State, str] = {}
+        self._places: OrderedDict[State, Place] = OrderedDict()
+        self._done: dict[Step, Failure | None] = {}
+        self._clashes: dict[Square, Clash] = {}
+        self._broken: list[tuple[Step, Failure]] = []
+        self._reported: set[tuple[str, str]] = set()
+        self._asides: dict[Difference, None] = {}
+        self._compared: set[Square] = set()
+
+    def run(self) -> Findings:
+        """Run what the budget allows. Raises CouldNotEvaluate as the laboratory does."""
+        began = time.monotonic()
+        empty: State = frozenset()
+        self._prints[empty] = self._laboratory.read(self._laboratory.start, self._mask)
+        self._places[empty] = self._laboratory.start
+        lanes = ThreadPoolExecutor(max_workers=_LANES)
+        try:
+            pairs = tuple(self._lattice.pairs())
+            small = self._lattice.steps(MOST_STEPS) is not None
+            whole = self._run_all(lanes) if small else self._run_chosen(lanes, pairs)
+        finally:
+            lanes.shutdown(wait=True, cancel_futures=True)
+            for state, place in self._places.items():
+                if state:
+                    self._laboratory.drop(place)
+        return Findings(
+            steps=len(self._done),
+            pairs=sum(square in self._compared for square in pairs),
+            of=len(pairs),
+            whole=whole,
+            reaches_the_end=self._lattice.full in self._prints,
+            broken=tuple(self._broken),
+            clashes=tuple(self._clashes.values()),
+            asides=tuple(self._asides),
+            seconds=time.monotonic() - began,
+        )
+
+    # -- the whole lattice, level by level
+
+    def _run_all(self, lanes: ThreadPoolExecutor) -> bool:
+        for states in self._lattice.levels(MOST_STEPS):
+            work = [
+                Step(state, revision)
+                for state in states
+                if state in self._places
+                for revision in self._lattice.next(state)
+            ]
+            for done in lanes.map(self._try, work):
+                if done is None:
+                    return False  # out of time; what runs already is waited for
+                self._take(done)
+            for state in states:
+                self._forget(state)
+        self._compared.update(square for square in self._lattice.pairs())
+        return True
+
+    def _try(self, step: Step) -> Done[Place] | None:
+        if time.monotonic() > self._deadline:
+            return None
+        return self._laboratory.run(self._places[step.state], step, self._mask)
+
+    # -- the squares that matter most, in the smallest state of each
+
+    def _run_chosen(self, lanes: ThreadPoolExecutor, pairs: Sequence[Square]) -> bool:
+        full = self._lattice.full
+        for head in [r for r in full if not any(r in self._lattice.below(other) for other in full)]:
+            self._reach(self._lattice.below(head) | {head})
+        touching = [square for square in pairs if self._touch(*square.revisions)]
+        rest = [square for square in pairs if square not in set(touching)]
+        for square in (*touching, *rest):
+            if time.monotonic() > self._deadline or len(self._done) > MOST_STEPS:
+                break
+            self._go_around(square, lanes)
+        return False
+
+    def _touch(self, a: str, b: str) -> bool:
+        """Whether two revisions changed the same object, each on its own branch; unknown counts as yes."""
+        mine, other = self._own_footprint(a), self._own_footprint(b)
+        if mine is None or other is None:
+            return True
+        return bool({_thing(d.object) for d in mine} & {_thing(d.object) for d in other})
+
+    def _own_footprint(self, revision: str) -> tuple[Difference, ...] | None:
+        below = self._lattice.below(revision)
+        before, after = self._prints.get(below), self._prints.get(below | {revision})
+        return differences(before.facts, after.facts) if before and after else None
+
+    def _go_around(self, square: Square, lanes: ThreadPoolExecutor) -> None:
+        if self._reach(square.state) is None:
+            return
+        a, ab, b, ba = square.steps
+        for steps in ((a, b), (ab, ba)):
+            work = [step for step in steps if step not in self._done and self._reach(step.state) is not None]
+            for done in lanes.map(self._try, work):
+                if done is None:
+                    return
+                self._take(done)
+        self._compared.add(square)
+        self._forget(square.result)
+
+    def _reach(self, state: State) -> Place | None:
+        """A place in that state, made from the nearest one that is kept; None if a step on the way fails."""
+        if state in self._places:
+            self._places.move_to_end(state)
+            return self._places[state]
+        before = [(state - {last}, last) for last in self._lattice.removable(state)]
+        known = [pair for pair in before if pair[0] in self._places]
+        for smaller, revision in known or before:
+            place = self._reach(smaller)
+            if place is None:
+                continue
+            done = self._laboratory.run(place, Step(smaller, revision), self._mask)
+            self._take(done)
+            if state in self._places:
+                return self._places[state]
+        return None
+
+    # -- one step
+
+    def _take(self, done: Done[Place]) -> None:
+        """Book a step: it failed, leads somewhere new, or must agree with the step that came there before."""
+        step, state = done.step, done.step.result
+        first = step not in self._done
+        self._done[step] = done.failure
+        if done.failure is not None:
+            if first:
+                self._book_failure(step, done.failure)
+        elif done.place is not None and done.fingerprint is not None:
+            if state not in self._prints:
+                self._via[state] = step.revision
+                self._prints[state] = done.fingerprint
+            elif step.revision != self._via[state]:
+                self._compare(done)
+                if state in self._places:
+                    self._laboratory.drop(done.place)
+                    return
+            self._keep(state, done.place)
+
+    def _keep(self, state: State, place: Place) -> None:
+        if state in self._places:
+            self._laboratory.drop(place)
+            return
+        self._places[state] = place
+        while len(self._places) > _KEPT and self._lattice.steps(MOST_STEPS) is None:
+            oldest = next(other for other in self._places if other)
+            self._forget(oldest)
+
+    def _forget(self, state: State) -> None:
+        if state and state in self._places:
+            self._laboratory.drop(self._places.pop(state))
+
+    def _book_failure(self, step: Step, failure: Failure) -> None:
+        if step.state == self._lattice.below(step.revision):
+            self._broken.append((step, failure))
+            return
+        for other in self._lattice.removable(step.state):
+            smaller = Step(step.state - {other}, step.revision)
+            # It works without the other one, and fails with it. Where it failed before, that was said.
+            if (
+                step.revision in self._lattice.next(smaller.state)
+                and self._done.get(smaller, failure) is None
+            ):
+                square = Square(smaller.state, _sorted(other, step.revision))
+                known = self._clashes.get(square)
+                failed = (*(known.failed if known else ()), (step, failure))
+                self._clashes[square] = Clash(square, failed=failed, footprints=self._footprints(square))
+                return
+
+    def _compare(self, done: Done[Place]) -> None:
+        """Hold the end of a step against the end of the step that came there first."""
+        state = done.step.result
+        here, there = self._prints[state], done.fingerprint
+        place, kept = done.place, self._places.get(state)
+        assert there is not None and place is not None
+        if self._differ(here, there) and kept is not None:
+            again = self._again(state)
+            if again is not None:
+                found = differences(here.facts, self._laboratory.read(again, self._mask).facts)
+                self._mask |= self._laboratory.noise(kept, again, found)
+                self._laboratory.drop(again)
+            here = self._laboratory.read(kept, self._mask)
+            there = self._laboratory.read(place, self._mask)
+        first, second = self._via[state], done.step.revision
+        square = Square(state - {first, second}, _sorted(first, second))
+        # The order of the square's revisions ends with its second one.
+        if first == square.revisions[0]:
+            here, there = there, here
+        self._asides.update(dict.fromkeys(differences(here.asides, there.asides, self._mask)))
+        found = self._news(differences(here.facts, there.facts, self._mask))
+        if found:
+            self._reported |= {(one.kind, one.object) for one in found}
+            self._clashes[square] = Clash(square, differences=found, footprints=self._footprints(square))
+
+    def _differ(self, here: Fingerprint, there: Fingerprint) -> bool:
+        return bool(self._news(differences(here.facts, there.facts, self._mask)))
+
+    def _news(self, found: tuple[Difference, ...]) -> tuple[Difference, ...]:
+        """The differences, if there is one among them that an earlier square has not shown."""
+        return found if any((one.kind, one.object) not in self._reported for one in found) else ()
+
+    def _again(self, state: State) -> Place | None:
+        """Another place in that state, reached from the start by the same order; the caller drops it."""
+        order: list[str] = []
+        rest = state
+        while rest:
+            order.append(self._via[rest])
+            rest = rest - {self._via[rest]}
+        place, reached = self._laboratory.start, rest
+        for revision in reversed(order):
+            done = self._laboratory.run(place, Step(reached, revision), self._mask)
+            if reached:
+                self._laboratory.drop(place)
+            if done.place is None:
+                return None
+            place, reached = done.place, done.step.result
+        return place
+
+    def _footprints(self, square: Square) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
+        before = self._prints.get(square.state)
+        found = []
+        for revision in square.revisions:
+            after = self._prints.get(square.state | {revision})
+            found.append(differences(before.facts, after.facts) if before and after else ())
+        return found[0], found[1]
+
+
+def _sorted(a: str, b: str) -> tuple[str, str]:
+    return (a, b) if a < b else (b, a)
+
+
+def _thing(name: str) -> str:
+    """The table, say, that a fact's qualified name is about: its first two parts."""
+    return ".".join(name.split(".")[:2])
