@@ -1,4 +1,8 @@
-"""How a worker without a network reaches the scratch server: through a Unix socket of ours."""
+"""How a worker without a network reaches the scratch server: through a Unix socket of ours.
+
+Through it only the databases are reached for which the door has given a URL, where a client says at once
+which one it wants: on PostgreSQL. On MySQL and MariaDB the account of the run has rights on nothing else.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from pathlib import Path
 
 from converger.proof.forwarder import POSTGRESQL_FILE, Forwarder
 from converger.proof.scratch import Server
+from converger.proof.startup import Gate
 from converger.proof.urls import format_url, parse_url, through_socket
 
 
@@ -18,14 +23,20 @@ class Door:
         Raises OSError where no socket can be made in the folder.
         """
         self._folder = str(folder)
+        self._names: set[str | None] = set()
+        gate = (lambda: Gate(self._names.__contains__)) if server.dialect == "postgresql" else None
         address = server.address
-        self._forwarder = Forwarder(address, self._folder) if forward and address is not None else None
+        self._forwarder = (
+            Forwarder(address, self._folder, gate=gate) if forward and address is not None else None
+        )
 
     def url(self, url: str, driver: str | None) -> str:
         """The URL that leads to the same database from inside."""
         if self._forwarder is None:
             return url
-        return format_url(through_socket(parse_url(url), self._folder, POSTGRESQL_FILE))
+        parsed = parse_url(url)
+        self._names.add(parsed.database)
+        return format_url(through_socket(parsed, self._folder, POSTGRESQL_FILE))
 
     def close(self) -> None:
         """Stop forwarding; safe to call twice."""

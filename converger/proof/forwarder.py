@@ -1,7 +1,7 @@
 """A Unix socket behind which a database server is: the only way out for a worker without a network.
 
 One thread of ours takes connections on a socket file and pumps bytes between each and a connection of its
-own to the server. It knows nothing of what goes through it.
+own to the server. Of what goes through it, it looks at the first words at most (`startup.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from converger.proof.urls import DatabaseUrl
 
 if TYPE_CHECKING:
     from converger.proof.pgconnect import Connection
+    from converger.proof.startup import Gate
 
 Address = tuple[str, int] | str
 """Host and port of a server, or the path of its Unix socket; a leading `@` means an abstract one."""
@@ -53,8 +54,16 @@ class Forwarder:
     ends its side is passed on as just that, so the server can still say its last words.
     """
 
-    def __init__(self, address: Address, folder: str, file: str = POSTGRESQL_FILE) -> None:
-        """`folder` exists and is only for us; `file` is the socket's name in it.
+    def __init__(
+        self,
+        address: Address,
+        folder: str,
+        file: str = POSTGRESQL_FILE,
+        *,
+        gate: Callable[[], Gate] | None = None,
+    ) -> None:
+        """`folder` exists and is only for us; `file` is the socket's name in it. `gate` gives, for each client,
+        who decides by its first words whether it may go on.
 
         Raises OSError: the host's name is not known, or the path is too long for a socket (ENAMETOOLONG).
         """
@@ -64,6 +73,7 @@ class Forwarder:
         if len(os.fsencode(self.path)) > LONGEST_PATH:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), self.path)
         self.targets = _targets(address)
+        self.gate = gate
         self.pairs: set[_Pair] = set()
         self.buffer = memoryview(bytearray(CHUNK))
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -148,6 +158,7 @@ class _Pair:
         self._targets = iter(owner.targets)
         self._server: socket.socket | None = None
         self._registered: dict[socket.socket, int] = {}
+        self._gate = owner.gate() if owner.gate is not None else None
         self.closed = False
         self._connect()
 
@@ -243,11 +254,30 @@ class _Pair:
         except BlockingIOError:
             return True
         if size:
-            self._deliver(flow, buffer[:size])
+            if self._gate is None or flow is not self._up:
+                self._deliver(flow, buffer[:size])
+            else:
+                self._ask(self._gate, flow, bytes(buffer[:size]))
             return flow.pending is None and not flow.ended
         flow.ended = True
         self._end(flow)
         return False
+
+    def _ask(self, gate: Gate, flow: _Flow, data: bytes) -> None:
+        """Before a client is let through, nothing that it says reaches the server.
+
+        One that is refused may say goodbye before it ends: some drivers do, and would tell of that failure.
+        """
+        if gate.refused:
+            return
+        answer = gate.hear(data)
+        if answer:
+            flow.source.send(answer)
+        if gate.refused:
+            flow.source.shutdown(socket.SHUT_WR)
+        elif gate.passed is not None:
+            self._gate = None
+            self._deliver(flow, memoryview(gate.passed))
 
     def _deliver(self, flow: _Flow, data: memoryview) -> None:
         try:
