@@ -10,7 +10,9 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from converger.proof.embedded import start_postgres
 
 from .projects import CutOpen, Recipe, cut_open
 from .reading import literals, revision_map
-from .recipes import FIDES, RECIPES, TOLD
+from .recipes import AIRFLOW, FIDES, RECIPES, TOLD
 
 pytestmark = [pytest.mark.timeout(1200)]
 
@@ -95,6 +97,34 @@ def test_who_leaves_an_option_out_is_told(
     after = contents(project.folder)
     assert {path: after[path] for path in before} == before
     assert not [path for path in set(after) - set(before) if path.suffix == ".py"]
+
+
+@pytest.mark.network
+def test_a_production_database_in_the_settings_sees_nobody(tmp_path: Path, server: str) -> None:
+    """airflow makes its engine at import, of what its settings say: a database that is there and would let it in."""
+    import psycopg
+
+    plain = server.replace("+psycopg", "")
+    production = plain.rpartition("/")[0] + "/production"
+    sessions = "SELECT sessions FROM pg_stat_database WHERE datname = 'production'"
+    project = cut_open(replace(AIRFLOW, options=()), tmp_path / "project")
+    setting = f"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN={production.replace('postgresql', 'postgresql+psycopg2')}"
+    with psycopg.connect(plain, autocommit=True) as watching:
+        watching.execute("CREATE DATABASE production")
+        before = watching.execute(sessions).fetchone()
+
+        code, result = converge(replace(project, options=(*project.options, "--env", setting)), None)
+
+        assert (code, result["proof"]["verdict"]) == (0, "commute")
+        assert watching.execute(sessions).fetchone() == before == (0,)
+        with psycopg.connect(production) as looking:
+            assert looking.execute(
+                "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+            ).fetchone() == (0,)
+        deadline = time.monotonic() + 30
+        while watching.execute(sessions).fetchone() != (1,):  # it does count, a moment later
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def named_server(recipe: Recipe, request: pytest.FixtureRequest) -> str | None:
