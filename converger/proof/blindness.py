@@ -80,7 +80,8 @@ class Blindness:
             return CouldNotEvaluate(
                 failure.message,
                 code="command-not-guarded",
-                hint="run it as `python -m …`, without -I, -E and -S",
+                hint="run it as `python -m …`, without -I, -E and -S, and let it pass on its environment: PYTHONPATH"
+                " and CONVERGER_ORDER",
             )
         if failure.type == "NoApplication":
             return CouldNotEvaluate(

@@ -227,7 +227,10 @@ class PathRunner:
         expected = place.state | self._graph.ancestors([target], dependencies=True)
         if not known:
             expected |= self._of_other_lines(place.site, tables)
-        failure = upgrade.failure or self._check(upgrade, place, known, tables, expected)
+        failure = upgrade.failure
+        if failure is None:
+            failure = self._check(upgrade, place, known, tables, expected)
+            failure = (failure and upgrade.hidden) or failure
         leg = Leg(
             target=target,
             state=self._graph.maximal(place.state, dependencies=True),

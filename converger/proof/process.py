@@ -55,8 +55,10 @@ class _Following:
         self.steps: list[Step] = []
         self.tables: list[VersionTable] = []
         self.current: str | None = None
+        self.unfinished = False
         self.foreign: str | None = None
         self.error: Mapping[str, Any] | None = None
+        self.followed = False
         self.done = False
 
     def follow(self, event: Mapping[str, Any]) -> None:
@@ -65,12 +67,16 @@ class _Following:
             self.tables.append(VersionTable(event["database"], event["table"], event["schema"]))
         elif name == "begin":
             self.current = event["revision"]
+            self.unfinished = True
             self._on_begin(event["revision"])
         elif name == "step":
             rows = None if event["rows"] is None else tuple(sorted(str(row) for row in event["rows"]))
+            self.unfinished = False
             self.steps.append(Step(event["revision"], rows, event["seconds"], event["pass"]))
         elif name == "foreign":
             self.foreign = event["message"]
+        elif name == "following":  # a process of a command that our guard is in
+            self.followed = True
         elif name == "error":  # a process of a command that failed; the last one decides
             self.error = event
         elif name in ("done", "failed"):
@@ -197,8 +203,16 @@ class Worker:
         argv = [word.replace("{revision}", target) for word in order.argv] if order.argv else None
         message = {"cmd": "upgrade", "target": target, "shared": shared, "argv": argv}
         failure = self._run(message, order, following)
+        hidden = None
+        if argv and failure is None:
+            if not following.followed:
+                failure = _not_followed(argv)
+            elif following.error is not None:
+                hidden = _without_secrets(self._failure(following.error, output=""), order.secret_urls)
+            elif following.current is not None and following.unfinished:
+                hidden = _unfinished(following.current)
         steps, tables = tuple(following.steps), tuple(following.tables)
-        return Upgrade(target, steps, time.monotonic() - began, failure, tables)
+        return Upgrade(target, steps, time.monotonic() - began, failure, tables, hidden)
 
     def run(self, order: Order, *, shared: bool = True) -> Failure | None:
         """Run the command `order.argv` (the project's set-up), followed and guarded; None when it ended well."""
@@ -361,6 +375,19 @@ class Worker:
             output=output,
             traceback=event["traceback"],
         )
+
+
+def _unfinished(revision: str) -> Failure:
+    text = "it did not end, though the command reported success: it hides the error"
+    return Failure("RuntimeError", text, revision=revision, began=True)
+
+
+def _not_followed(argv: list[str]) -> Failure:
+    return Failure(
+        "CommandNotGuarded",
+        f"{argv[0]} ended well, but none of its processes was a Python that we could follow: it ran none, or gave"
+        " it another environment than its own",
+    )
 
 
 def _without_secrets(failure: Failure, urls: Iterable[str]) -> Failure:

@@ -60,10 +60,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Upgrade:
-    """One `alembic upgrade` that was run. `failure` is None when the worker saw it end well."""
+    """One `alembic upgrade` that was run. `failure` is None when the worker saw it end well.
+
+    `hidden` is what failed on the way of a command that reported success; it may have tried again.
+    """
 
     target: str
     steps: tuple[Step, ...]
     seconds: float
     failure: Failure | None
     version_tables: tuple[VersionTable, ...] = ()
+    hidden: Failure | None = None

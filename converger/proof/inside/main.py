@@ -26,7 +26,7 @@ import sys
 import time
 
 from .describe import describe
-from .processes import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, kill, own_children, prctl
+from .processes import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, kill, own_children, prctl, signal_group
 from .wire import PACKET, send
 
 _POLL = 0.2  # seconds between two looks whether a child ended whose life line somebody else holds open
@@ -53,12 +53,16 @@ def main(argv):
 
 
 class _Child:
-    """One upgrade's process. `alive` is the read end of its life line; None once that ended."""
+    """One upgrade's process. `alive` is the read end of its life line; None once that ended.
 
-    def __init__(self, run, pid, alive):
+    `events` is the socket to which a command's processes send what they have to say; None without a command.
+    """
+
+    def __init__(self, run, pid, alive, events):
         self.run = run
         self.pid = pid
         self.alive = alive
+        self.events = events
         self.hung_up = None  # when its life line ended: it is ending, or closed what it does not know
 
     def ended(self):
@@ -79,8 +83,11 @@ class _Zygote:
     def serve(self):
         while True:
             lines = [child.alive for child in self.children if child.alive is not None]
+            lines += [child.events for child in self.children if child.events is not None]
             readable, _, _ = select.select([self.sock] + lines, [], [], self.patience())
             for child in list(self.children):
+                if child.events in readable:
+                    self.relay(child)
                 if child.alive in readable:
                     os.close(child.alive)
                     child.alive = None
@@ -132,10 +139,7 @@ class _Zygote:
     def ask_where(self, child):
         from .start import WHERE
 
-        try:
-            os.kill(child.pid, WHERE)
-        except OSError:
-            pass
+        signal_group(child.pid, WHERE, pause=0.02)
 
     def load(self, order):
         try:
@@ -147,7 +151,23 @@ class _Zygote:
         else:
             send(self.sock, dict(self.loaded.facts(), event="loaded", network=self.open_network))
 
+    def relay(self, child):
+        """Hand on what the processes of a command have said."""
+        while child.events is not None:
+            try:
+                packet = child.events.recv(2 * PACKET, socket.MSG_DONTWAIT)
+            except OSError:
+                return
+            self.sock.send(packet)
+
     def fork(self, order):
+        events = path = None
+        if order["argv"]:
+            events = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            path = os.path.join(
+                os.path.dirname(order["output"]), "events-%d-%d" % (os.getpid(), order["run"])
+            )
+            events.bind(path)
         alive_read, alive_write = os.pipe()
         own = os.getpid()
         pid = os.fork()
@@ -162,7 +182,7 @@ class _Zygote:
                 for child in self.children:
                     if child.alive is not None:
                         os.close(child.alive)
-                code = self.work(order)
+                code = self.work(order, path)
             finally:
                 for stream in (sys.stdout, sys.stderr):
                     try:
@@ -171,9 +191,9 @@ class _Zygote:
                         pass
                 os._exit(code)
         os.close(alive_write)
-        self.children.append(_Child(order["run"], pid, alive_read))
+        self.children.append(_Child(order["run"], pid, alive_read, events))
 
-    def work(self, order):
+    def work(self, order, events):
         """One order in a forked child. Returns the exit status; every outcome is sent as an event."""
         from .start import become, tell_where
 
@@ -189,7 +209,7 @@ class _Zygote:
         watch = None
         try:
             if order["argv"]:
-                become(order, self.loaded.order["staged"], self.sock, self.package)
+                become(order, self.loaded.order["staged"], events, self.package)
             watch = self.loaded.upgrade(order, tell)
             try:
                 self.loaded.run(order)
@@ -209,6 +229,9 @@ class _Zygote:
             os.close(child.alive)
         kill(child.pid)  # whatever it left running in its group
         _, status = os.waitpid(child.pid, 0)
+        if child.events is not None:
+            self.relay(child)
+            child.events.close()
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
         send(self.sock, {"event": "exited", "run": child.run, "signal": number, "code": code})

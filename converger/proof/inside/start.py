@@ -3,7 +3,7 @@
 A child of the worker becomes the command. Its environment makes Python import our `sitecustomize` before
 anything else: `follow` then installs what the worker has in its own children, and imports the
 `sitecustomize` that the machine or the project has. The order is in a file whose name is in the environment;
-events go through the worker's socket, which the command inherits.
+events go to a socket in our folder, which every process finds: many close what they inherited.
 """
 
 import atexit
@@ -20,7 +20,7 @@ from .wire import send
 
 VARIABLE = "CONVERGER_ORDER"
 WHERE = signal.SIGRTMIN + 7 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
-"""The signal upon which a process writes its stacks to standard error."""
+"""The signal upon which a process writes its stacks to the output of its upgrade."""
 
 
 class CommandNotFound(Exception):
@@ -31,18 +31,18 @@ class CommandNotGuarded(Exception):
     """The command's Python ignores its environment, so we could not follow it."""
 
 
-def tell_where():
-    """Answer to WHERE, as long as nobody closes our standard error."""
+def tell_where(file=2):
+    """Answer to WHERE in a file, as long as nobody closes it."""
     try:
         import faulthandler
 
-        faulthandler.register(WHERE, file=2, all_threads=True)
+        faulthandler.register(WHERE, file=file, all_threads=True)
     except Exception:
         pass
 
 
-def become(order, staged, sock, package):
-    """Replace this process by order["argv"], followed. Raises if that cannot be."""
+def become(order, staged, events, package):
+    """Replace this process by order["argv"], followed; `events` is the socket's path. Raises if that cannot be."""
     environment = dict(os.environ)
     folder = os.path.dirname(os.path.abspath(sys.executable))
     environment["PATH"] = folder + os.pathsep + environment.get("PATH", os.defpath)
@@ -55,10 +55,8 @@ def become(order, staged, sock, package):
     own = [package] + [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
     environment["PYTHONPATH"] = os.pathsep.join(own)
     environment[VARIABLE] = order["output"] + ".json"
-    socket_number = os.fstat(sock.fileno()).st_ino
     with open(os.open(environment[VARIABLE], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(dict(order, staged=staged, socket=[sock.fileno(), socket_number], package=package), file)
-    os.set_inheritable(sock.fileno(), True)
+        json.dump(dict(order, staged=staged, events=events, package=package), file)
     os.execve(program, order["argv"], environment)
 
 
@@ -86,8 +84,10 @@ def follow():
     with open(path) as file:
         order = json.load(file)
     sys.path[:] = [entry for entry in sys.path if entry != order["package"]]
-    tell_where()
+    # Not standard error: a command may catch that of its children.
+    tell_where(os.open(order["output"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
     tell = _teller(order)
+    tell({"event": "following"})
 
     from . import asynchronous
     from .afterimport import when_imported
@@ -117,22 +117,16 @@ def follow():
 
 
 def _teller(order):
-    """A function that sends an event through the worker's socket, if this process still has it."""
-    number, inode = order["socket"]
-    try:
-        same = os.fstat(number).st_ino == inode
-    except OSError:
-        same = False
-    if not same:  # closed by whoever started us: what we do is seen at the end, in the version table
-        return lambda event: None
-    sock = socket.socket(fileno=os.dup(number))
-    os.set_inheritable(sock.fileno(), False)
+    """A function that sends an event to the worker."""
 
     def tell(event):
-        try:
-            send(sock, dict(event, run=order["run"]))
-        except OSError:
-            pass
+        # Opened each time: a process that becomes a daemon closes whatever is open.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            try:
+                sock.connect(order["events"])
+                send(sock, dict(event, run=order["run"]))
+            except OSError:  # the worker is gone, and what we say is of no use
+                pass
 
     return tell
 
