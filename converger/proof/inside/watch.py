@@ -1,18 +1,12 @@
 """Sees which revision runs on which version table, and which statement was last."""
 
 import functools
-import re
 import time
 
 from .guard import ForeignConnection, rows
+from .statements import changes_server, connects_elsewhere
 from .wire import text
 
-_SERVER_WIDE = re.compile(  # at the start of a statement, or of one inside a DO block
-    r"(?:^|;|\b(?:BEGIN|THEN|ELSE|LOOP)\b|\bEXECUTE\s+(?:format\s*\(\s*)?')\s*"
-    r"(?:(?:CREATE|ALTER|DROP)\s+(?:ROLE|USER(?!\s+MAPPING)|GROUP|TABLESPACE)\b(?![^;]*\bIN\s+DATABASE\b)"
-    r"|(?:CREATE|DROP)\s+DATABASE\b|ALTER\s+SYSTEM\b)",
-    re.IGNORECASE | re.MULTILINE,
-)
 _RUNS_TWICE = (
     "env.py runs the same migrations twice on one version table in one upgrade (several tenants or databases"
     " that share it): that cannot be followed"
@@ -62,7 +56,10 @@ class Watch:
 
         def before_cursor_execute(conn, cursor, statement, parameters, context, executemany):
             self.statement = statement
-            if self.shared and _SERVER_WIDE.search(statement):
+            by = connects_elsewhere(statement)
+            if by is not None:
+                self.guard.refuse("another place, by the server itself (%s)," % by)
+            if self.shared and changes_server(statement, self.guard.databases):
                 self.stopped = ServerWide("it changes the whole server: " + text(statement, 500).strip())
                 raise self.stopped
 
