@@ -12,8 +12,9 @@ from converger.project import Project
 from converger.proof.blindness import Blindness
 from converger.proof.fingerprint import describe_difference
 from converger.proof.model import Conflict, Location
-from converger.proof.paths import Journey, Leg
+from converger.proof.paths import Journey
 from converger.proof.upgrade import Failure
+from converger.proof.upgrader import Leg
 
 _DATABASE_ERRORS = frozenset(
     "DatabaseError DataError IntegrityError InterfaceError InternalError NotSupportedError OperationalError"

@@ -14,8 +14,9 @@ from converger.proof.bench import Bench
 from converger.proof.blindness import Blindness
 from converger.proof.explain import Explainer
 from converger.proof.model import PathResult, Proof
-from converger.proof.paths import Journey, Leg, PathRunner
+from converger.proof.paths import Journey, PathRunner
 from converger.proof.scratch import Server
+from converger.proof.upgrader import Leg, Upgrader
 from converger.proof.verdict import judge
 
 
@@ -50,7 +51,8 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
     began = time.monotonic()
     blindness = Blindness(bench.project.root, bench.python)
     explainer = Explainer(bench.project, graph, line, blindness)
-    runner = PathRunner(bench=bench, graph=graph, line=line)
+    upgrader = Upgrader(bench=bench, graph=graph, line=line)
+    runner = PathRunner(bench=bench, upgrader=upgrader, graph=graph, line=line)
     bench.progress.say(f"upgrading {bench.start_database} to {' + '.join(line.base_state) or 'nothing'}")
     base, base_legs = runner.reach_base()
     for leg in base_legs:
