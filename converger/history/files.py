@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from converger.history.model import Problem
 from converger.history.trees import Entry, Tree
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from converger.project import Project
 
 _SKIPPED = (".#", "__init__")
-_NAMED = 3
-"""Folders that a message names."""
-_LOOKED_AT = 5
-"""Files of a folder that Alembic does not read: one that holds revisions holds little else."""
 _COMPILED = re.compile(r"(?!\.\#|__init__)(.*\.py)[co]$")
 
 
@@ -25,8 +21,21 @@ Candidate = tuple[str, str, str]
 """A file that Alembic would load: how it is shown in output, its absolute path, its own name."""
 
 
+class Unread(NamedTuple):
+    """A folder below a version location that Alembic passes over. `path` and `location` are absolute, `real` is
+    `path` with links followed, `shown` is how the location appears in output."""
+
+    path: str
+    real: str
+    location: str
+    shown: str
+
+
 class Search:
-    """One search through the version locations: `candidates` sorted by shown path, and `problems`."""
+    """One search through the version locations: `candidates` sorted by shown path, and `problems`.
+
+    `unread` are the folders below them that Alembic passes over, `read` the real paths of those that were read.
+    """
 
     def __init__(self, tree: Tree, project: Project) -> None:
         self._tree = tree
@@ -37,11 +46,10 @@ class Search:
         self._folders: list[tuple[str, str]] = []
         self.candidates: list[Candidate] = []
         self.problems: list[Problem] = []
+        self.unread: list[Unread] = []
+        self.read: set[str] = set()
         for location in project.version_locations:
             self._location(str(location))
-        if not self.candidates:
-            for location in project.version_locations:
-                self._look_below(str(location))
         self.candidates.sort()
 
     def _location(self, location: str) -> None:
@@ -67,34 +75,6 @@ class Search:
             while self._folders:
                 self._folder(*self._folders.pop())
 
-    def _look_below(self, location: str) -> None:
-        """A history that seems empty: an env.py may choose one of the folders below when it runs."""
-        if self._recursive or self._leaves(location) or self._tree.kind(location) != "folder":
-            return
-        try:
-            below = sorted(name for name, kind in self._tree.scan(location) if kind == "folder")
-        except OSError:
-            return  # that it cannot be read has been said
-        holding = [name for name in below if self._holds_revisions(os.path.join(location, name))]
-        if holding:
-            named = " and ".join(f"{_printable(name)}/" for name in holding[:_NAMED])
-            self._error(
-                "revisions-below",
-                f"There is no revision here, but there are in {named}, where Alembic does not look by itself.",
-                location,
-            )
-
-    def _holds_revisions(self, folder: str) -> bool:
-        """Whether one of the first sources in a folder looks like a revision file."""
-        try:
-            names = sorted(
-                name for name, kind in self._tree.scan(folder) if kind == "file" and _is_source(name)
-            )
-            paths = [os.path.join(folder, name) for name in names[:_LOOKED_AT]]
-            return any(b"down_revision" in self._tree.read(path) for path in paths)
-        except OSError:
-            return False
-
     def _leaves(self, path: str) -> bool:
         """Inside the root by name, but not once its links are followed."""
         return path.startswith(self._root) and not self._tree.inside(path)
@@ -107,6 +87,7 @@ class Search:
             return
         prefix = os.path.join(folder, "")
         real_prefix = os.path.join(real, "")
+        self.read.add(real)
         shown = self._shown(prefix)
         seen = self._seen
         add = self.candidates.append
@@ -118,7 +99,11 @@ class Search:
                         if real not in seen:
                             seen.add(real)
                             add((shown + (name if name.isascii() else _printable(name)), prefix + name, name))
-                elif kind != "folder" and _is_source(name):
+                elif kind == "folder":
+                    if name != "__pycache__" and not self._recursive:
+                        path = prefix + name
+                        self.unread.append(Unread(path, real_prefix + name, folder, self._shown(folder)))
+                elif is_source(name):
                     self._unusual(prefix + name, kind)
             if self._sourceless:
                 self._compiled(folder, entries)
@@ -143,7 +128,7 @@ class Search:
         target = self._tree.kind(real)
         if target == "file":
             name = os.path.basename(real)
-            if _is_source(name) and real not in self._seen:  # Alembic too loads a file once
+            if is_source(name) and real not in self._seen:  # Alembic too loads a file once
                 self._seen.add(real)
                 self.candidates.append((self._shown(path), path, name))
         elif target != "folder":
@@ -182,7 +167,7 @@ def _printable(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode()
 
 
-def _is_source(name: str) -> bool:
+def is_source(name: str) -> bool:
     """Alembic's `(?!\\.\\#|__init__)(.*\\.py)$`."""
     return name.endswith(".py") and not name.startswith(_SKIPPED)
 

@@ -41,8 +41,20 @@ def read_history(tree: Tree, project: Project) -> History:
         problems += (Problem(*finding) for finding in reading.findings)
         checked = check(reading.revisions, reading.unusable)
         problems += checked.problems
+        problems += _below(tree, search, checked.revisions)
         problems += reading.check_bodies(checked.revisions)
     return History(checked.revisions, tuple(sorted(problems, key=_place)))
+
+
+def _below(tree: Tree, search: Search, revisions: Mapping[str, Revision]) -> list[Problem]:
+    """What folders say that are not read; most projects have none."""
+    if not search.unread:
+        return []
+    from converger.history.below import below_a_history, below_an_empty_history
+
+    if search.candidates:
+        return below_a_history(tree, search.unread, search.read, revisions)
+    return below_an_empty_history(tree, search.unread)
 
 
 def _place(problem: Problem) -> tuple[str, int, str, str]:
