@@ -57,14 +57,14 @@ class Blindness:
             )
         if failure.timed_out:
             return CouldNotEvaluate(
-                f"{place}{failure.message} while {_doing(failure)}",
+                f"{place}{failure.message} while {_doing(failure, command)}",
                 code="worker-timeout",
                 hint="raise the bound with --timeout SECONDS, or look whether the migration waits for a lock"
                 " or for input",
             )
         if failure.type == "WorkerEnded":
             return CouldNotEvaluate(
-                f"{failure.message} while {_doing(failure)}" + self.last_words(failure),
+                f"{failure.message} while {_doing(failure, command)}" + self.last_words(failure),
                 code="worker-ended",
                 hint="signal 9 mostly means that the machine ran out of memory"
                 if failure.killed == 9
@@ -201,8 +201,10 @@ def _known_hint(text: str) -> str | None:
     return None
 
 
-def _doing(failure: Failure) -> str:
-    return f"revision {failure.revision} ran" if failure.revision else "env.py ran"
+def _doing(failure: Failure, prepare: bool) -> str:
+    if failure.revision:
+        return f"revision {failure.revision} ran"
+    return "--prepare ran" if prepare else "env.py ran"
 
 
 def _other_database(foreign: str) -> str:
