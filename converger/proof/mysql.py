@@ -76,6 +76,7 @@ class MysqlServer:
                 self._make_account()
         except BaseException:
             self._undo()
+            self._close_connections()
             raise
 
     # -- scratch databases
@@ -178,6 +179,7 @@ class MysqlServer:
                 for name in list(self._made):
                     self.drop(Scratch(name, self))
                 self._undo()
+            self._close_connections()
         finally:
             if self._stop is not None:
                 self._stop()
@@ -254,6 +256,8 @@ class MysqlServer:
                 self._registry.remove(self._account.name)
             if self._registered and not self._made:
                 self._registry.drop()
+
+    def _close_connections(self) -> None:
         for connection in (self._sessions, self._connection):
             if connection is not None and connection.open:
                 with contextlib.suppress(pymysql.Error):

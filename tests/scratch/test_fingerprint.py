@@ -132,7 +132,8 @@ def test_the_rows_of_the_version_table(server: Server, write: Write) -> None:
     assert version_rows(server, scratch, "alembic_version", None) == ("a", "b")
     odd = "odd \"name'"
     assert version_rows(server, scratch, odd, None) is None
-    write(server, scratch, VERSIONS.format('"odd ""name\'"'), 'INSERT INTO "odd ""name\'" VALUES (\'c\')')
+    quoted = "`odd \"name'`" if server.dialect == "mysql" else '"odd ""name\'"'
+    write(server, scratch, VERSIONS.format(quoted), f"INSERT INTO {quoted} VALUES ('c')")
     assert version_rows(server, scratch, odd, None) == ("c",)
 
 
