@@ -1,0 +1,206 @@
+"""The rows of PostgreSQL's tables, hashed by the server."""
+
+# ruff: noqa: S608 - SQL is put together from our own text and from quoted identifiers
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from converger.proof.facts import Fact
+from converger.proof.fingerprints.data import ROW_LIMIT, Digest, Table
+from converger.proof.fingerprints.pgsession import preparation, quoted
+from converger.proof.fingerprints.pgsql import kept, lasting
+from converger.proof.scratch import Row, Scratch, Server
+
+_AT_ONCE = 60
+"""Tables in one statement: enough to save round trips, few enough to plan them fast."""
+
+# A column with one unique index of its own that is always in force.
+_UNIQUE = """EXISTS (
+    SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indimmediate AND i.indisvalid
+        AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)"""
+
+# The sequences from which a column takes its values: its own, and those that its default names.
+_FEEDING = """
+    SELECT w.objid AS sequence, w.refobjid AS relation, w.refobjsubid AS number FROM pg_depend w
+    WHERE w.classid = 'pg_catalog.pg_class'::regclass AND w.refclassid = 'pg_catalog.pg_class'::regclass
+        AND w.refobjsubid > 0 AND w.deptype = 'i'
+    UNION
+    SELECT w.refobjid, d.adrelid, d.adnum FROM pg_depend w JOIN pg_attrdef d ON d.oid = w.objid
+    WHERE w.classid = 'pg_catalog.pg_attrdef'::regclass AND w.refclassid = 'pg_catalog.pg_class'::regclass
+        AND w.deptype = 'n'
+"""
+
+# Tables without a page have no rows. Foreign tables are somebody else's; a materialized view may be stale,
+# so that its rows say something.
+TABLES = f"""
+SELECT n.nspname, c.relname, pg_relation_size(c.oid) / current_setting('block_size')::int,
+    CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') OR NOT has_table_privilege(c.oid, 'SELECT')
+            THEN 'no privilege to read them'
+        WHEN row_security_active(c.oid) THEN 'row security hides some' END,
+    (SELECT coalesce(array_agg(a.attname::text), '{{}}') FROM pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
+    (SELECT coalesce(array_agg(a.attname::text), '{{}}') FROM pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attnotnull AND {_UNIQUE}
+            AND EXISTS (SELECT FROM pg_class s JOIN ({_FEEDING}) f ON f.sequence = s.oid
+                WHERE s.relkind = 'S' AND f.relation = c.oid AND f.number = a.attnum)
+            AND NOT EXISTS (SELECT FROM pg_constraint k
+                WHERE k.contype = 'f' AND k.confrelid = c.oid AND a.attnum = ANY (k.confkey)))
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated) AND c.relpersistence <> 't'
+    AND {kept("c.oid")} AND {lasting("n.nspname")} AND pg_relation_size(c.oid) > 0
+"""
+
+# Where a column must be unique, a sequence that gives a value which is there already is a defect.
+SEQUENCES = f"""
+SELECT sn.nspname, s.relname, q.seqincrement > 0, n.nspname, c.relname, a.attname
+FROM ({_FEEDING}) f
+JOIN pg_class s ON s.oid = f.sequence AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace
+JOIN pg_sequence q ON q.seqrelid = s.oid
+JOIN pg_class c ON c.oid = f.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = f.number
+WHERE (c.relkind = 'p' OR c.relkind = 'r' AND pg_relation_size(c.oid) > 0)
+    AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)
+    AND {_UNIQUE} AND {kept("c.oid")} AND {kept("s.oid")} AND {lasting("n.nspname")}
+    AND has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(s.oid, 'SELECT')
+    AND NOT row_security_active(c.oid)
+"""
+
+_MOST_ROWS_PER_PAGE = 300
+"""More than fit: a row takes 28 bytes at least, of 8 KiB."""
+
+
+class PostgresRows:
+    """See `data.RowReader`.
+
+    `sequences`, the answer to SEQUENCES, are looked at along with the rows: `positions` then has a fact for
+    each that will give a value once more.
+    """
+
+    def __init__(self, server: Server, *, sequences: Sequence[Row] = ()) -> None:
+        self._server = server
+        self._sequences = sequences
+        self.positions: frozenset[Fact] = frozenset()
+
+    def tables(self, scratch: Scratch) -> tuple[Table, ...]:
+        """See `RowReader.tables`."""
+        return tables(self._ask(scratch, [TABLES])[0])
+
+    def digests(self, scratch: Scratch, tables: Sequence[Table]) -> Mapping[str, Digest]:
+        """See `RowReader.digests`."""
+        selects = [_digest(number, table) for number, table in enumerate(tables)]
+        looks = [_position(number, sequence) for number, sequence in enumerate(self._sequences)]
+        statements = [
+            "\nUNION ALL ".join(parts[start : start + _AT_ONCE])
+            for parts in (selects, looks)
+            for start in range(0, len(parts), _AT_ONCE)
+        ]
+        answers = self._ask(scratch, statements) if statements else []
+        split = -(-len(selects) // _AT_ONCE)
+        digests = {}
+        for number, count, total, keys in (row for rows in answers[:split] for row in rows):
+            table = tables[number]
+            complete = None if count > ROW_LIMIT else count
+            digests[table.object] = Digest(
+                complete,
+                int(total or 0),
+                tuple((name, int(key or 0)) for name, key in zip(table.surrogates, keys or (), strict=False)),
+            )
+        self.positions = frozenset(
+            Fact("sequence position", f"{schema}.{name}", f"will give values that {table} already has")
+            for number, again in (row for rows in answers[split:] for row in rows)
+            for schema, name, _, *place in [self._sequences[number]]
+            for table in [".".join(place)]
+            if again
+        )
+        return digests
+
+    def column_totals(self, scratch: Scratch, table: Table) -> Mapping[str, int]:
+        """See `RowReader.column_totals`."""
+        if not table.columns:
+            return {}
+        sums = ", ".join(_sum(f"ROW({quoted(column)})") for column in table.columns)
+        row = self._ask(scratch, [f"SELECT {sums} FROM ONLY {_place(table)}"])[0][0]
+        return {column: int(total or 0) for column, total in zip(table.columns, row, strict=True)}
+
+    def row_hashes(self, scratch: Scratch, table: Table) -> Counter[int]:
+        """See `RowReader.row_hashes`."""
+        sql = f"SELECT {_hash(_row(table))}, count(*) FROM ONLY {_place(table)} GROUP BY 1"
+        return Counter(dict(self._ask(scratch, [sql])[0]))
+
+    def rows(self, scratch: Scratch, table: Table, hashes: Sequence[int]) -> list[tuple[str | None, ...]]:
+        """See `RowReader.rows`."""
+        wanted = ", ".join(str(value) for value in hashes)
+        cells = ", ".join(f"{quoted(column)}::text" for column in table.columns)
+        sql = f"SELECT {cells} FROM ONLY {_place(table)} WHERE {_hash(_row(table))} IN ({wanted}) LIMIT 1000"
+        return self._ask(scratch, [sql])[0]
+
+    def _ask(self, scratch: Scratch, statements: Sequence[str]) -> list[list[Row]]:
+        before = preparation(frozenset())
+        return self._server.query_all(scratch, [*before, *statements])[len(before) :]
+
+
+def tables(rows: Iterable[Row]) -> tuple[Table, ...]:
+    """The tables in the answer to TABLES."""
+    return tuple(
+        sorted(
+            (
+                Table(
+                    f"{schema}.{name}",
+                    schema,
+                    name,
+                    tuple(sorted(columns)),
+                    tuple(sorted(surrogates)),
+                    pages * _MOST_ROWS_PER_PAGE > ROW_LIMIT,
+                    obstacle,
+                )
+                for schema, name, pages, obstacle, columns, surrogates in rows
+            ),
+            key=lambda table: table.object,
+        )
+    )
+
+
+def _place(table: Table) -> str:
+    assert table.schema is not None
+    return f"{quoted(table.schema)}.{quoted(table.name)}"
+
+
+def _row(table: Table) -> str:
+    columns = [column for column in table.columns if column not in table.surrogates]
+    return f"ROW({', '.join(map(quoted, columns))})"
+
+
+def _hash(row: str) -> str:
+    # A row's text tells NULL from an empty text, and one column's end from the next one's beginning.
+    return f'hashtextextended({row}::text COLLATE "C", 0)'
+
+
+def _sum(row: str) -> str:
+    return f"sum({_hash(row)})"
+
+
+def _digest(number: int, table: Table) -> str:
+    place = _place(table)
+    keys = ", ".join(_sum(f"ROW({quoted(column)})") for column in table.surrogates)
+    keys = f"ARRAY[{keys}]" if keys else "NULL::numeric[]"
+    if not table.large:
+        return f"SELECT {number}, count(*), {_sum(_row(table))}, {keys} FROM ONLY {place}"
+    # Rows are counted before they are hashed. What the file's size says is no measure: it keeps dead rows.
+    return (
+        f"SELECT {number}, y.n, z.total, z.keys FROM (SELECT count(*) AS n FROM (SELECT FROM ONLY {place}"
+        f" LIMIT {ROW_LIMIT + 1}) x) y LEFT JOIN LATERAL (SELECT {_sum(_row(table))} AS total, {keys} AS keys"
+        f" FROM ONLY {place} WHERE y.n <= {ROW_LIMIT}) z ON true"
+    )
+
+
+def _position(number: int, sequence: Row) -> str:
+    schema, name, ascending, table_schema, table, column = sequence
+    place = f"{quoted(table_schema)}.{quoted(table)}"
+    compared = f"<= (SELECT max({quoted(column)})" if ascending else f">= (SELECT min({quoted(column)})"
+    step = "1" if ascending else "-1"
+    return (
+        f"SELECT {number}, s.last_value + CASE WHEN s.is_called THEN {step} ELSE 0 END {compared} FROM {place})"
+        f" FROM {quoted(schema)}.{quoted(name)} s"
+    )
