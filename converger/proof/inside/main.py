@@ -218,6 +218,8 @@ class _Zygote:
                     raise  # an env.py may leave with success; the version table tells what it did
             watch.raise_what_was_swallowed()
         except BaseException as error:
+            if watch is not None and watch.stopped is not None:
+                error = watch.stopped  # what came of it, in code that carried on, says nothing
             tell(dict(describe(error), event="failed", **(watch.state() if watch is not None else {})))
             return 1
         tell(dict(watch.state(), event="done"))

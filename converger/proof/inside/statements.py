@@ -32,8 +32,13 @@ _CONNECTS = re.compile(
     _FLAGS,
 )
 _DBLINK = re.compile(r"\b(dblink(?:_connect(?:_u)?|_exec|_open|_send_query)?)\s*\(", re.IGNORECASE)
+_BODY = re.compile(  # of a function: it runs when it is called, which cannot be seen
+    r"\bCREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE)\b[^;]*?\bAS\s+"
+    r"(?:(\$\w*\$).*?\1|E?'(?:[^']|'')*')",
+    re.IGNORECASE | re.DOTALL,
+)
 _ONLY_DEFINES = re.compile(
-    r"\s*(?:CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE|VIEW|TRIGGER|RULE|EXTENSION)|ALTER|COMMENT|DROP|GRANT|REVOKE)\b",
+    r"\s*(?:CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE|VIEW|TRIGGER|RULE)|ALTER|COMMENT|DROP|GRANT|REVOKE)\b",
     re.IGNORECASE,
 )
 
@@ -41,8 +46,10 @@ _ONLY_DEFINES = re.compile(
 def connects_elsewhere(statement):
     """With what a statement makes the server itself open a connection or run a program; None if it does not."""
     found = _CONNECTS.search(statement)
-    if found is None and not _ONLY_DEFINES.match(statement):
-        found = _DBLINK.search(statement)
+    if found is None and _DBLINK.search(statement):
+        parts = _BODY.sub("", statement).split(";")
+        calls = [_DBLINK.search(part) for part in parts if not _ONLY_DEFINES.match(part)]
+        found = next(filter(None, calls), None)
     return None if found is None else " ".join(next(filter(None, found.groups())).split())
 
 
