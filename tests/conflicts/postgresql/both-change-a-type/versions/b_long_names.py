@@ -1,0 +1,21 @@
+"""long names
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.alter_column("accounts", "name", type_=sa.String(200))
+
+
+def downgrade():
+    pass

@@ -1,0 +1,20 @@
+"""comment
+
+Revision ID: a
+Revises: root
+Create Date: 2026-01-02 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "a"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("COMMENT ON COLUMN accounts.score IS 'points of this year'")
+
+
+def downgrade():
+    pass

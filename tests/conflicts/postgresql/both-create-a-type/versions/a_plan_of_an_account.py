@@ -1,0 +1,21 @@
+"""plan of an account
+
+Revision ID: a
+Revises: root
+Create Date: 2026-01-02 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "a"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("CREATE TYPE plan AS ENUM ('free', 'paid')")
+    op.execute("ALTER TABLE accounts ADD COLUMN plan plan")
+
+
+def downgrade():
+    pass

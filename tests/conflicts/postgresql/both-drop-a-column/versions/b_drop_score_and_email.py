@@ -1,0 +1,21 @@
+"""drop score and email
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.drop_column("accounts", "score")
+    op.drop_column("accounts", "email")
+
+
+def downgrade():
+    pass

@@ -1,0 +1,20 @@
+"""start with 100
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.alter_column("accounts", "score", server_default="100")
+
+
+def downgrade():
+    pass

@@ -1,0 +1,20 @@
+"""limit 100
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("UPDATE settings SET value = '100' WHERE name = 'limit'")
+
+
+def downgrade():
+    pass

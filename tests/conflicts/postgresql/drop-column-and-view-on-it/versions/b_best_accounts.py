@@ -1,0 +1,20 @@
+"""best accounts
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("CREATE VIEW best AS SELECT id, score FROM accounts WHERE score > 100")
+
+
+def downgrade():
+    pass

@@ -1,0 +1,20 @@
+"""no odd status
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("DELETE FROM tickets WHERE status NOT IN (SELECT unnest(enum_range(NULL::status))::text)")
+
+
+def downgrade():
+    pass

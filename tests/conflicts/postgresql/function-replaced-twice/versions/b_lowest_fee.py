@@ -1,0 +1,22 @@
+"""lowest fee
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute(
+        "CREATE OR REPLACE FUNCTION fee(amount integer) RETURNS integer LANGUAGE sql AS 'SELECT greatest(1, amount / 10)'"
+    )
+
+
+def downgrade():
+    pass

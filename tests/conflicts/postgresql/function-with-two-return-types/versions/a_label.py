@@ -1,0 +1,22 @@
+"""label
+
+Revision ID: a
+Revises: root
+Create Date: 2026-01-02 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "a"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute(
+        "CREATE OR REPLACE FUNCTION account_label(a accounts) RETURNS text LANGUAGE sql AS 'SELECT $1.name::text'"
+    )
+
+
+def downgrade():
+    pass

@@ -1,0 +1,22 @@
+"""reader
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute(
+        "WITH r AS (INSERT INTO roles (name) VALUES ('reader') RETURNING id) INSERT INTO rights SELECT id, 'read' FROM r"
+    )
+
+
+def downgrade():
+    pass

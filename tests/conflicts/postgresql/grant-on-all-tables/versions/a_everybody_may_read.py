@@ -1,0 +1,20 @@
+"""everybody may read
+
+Revision ID: a
+Revises: root
+Create Date: 2026-01-02 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "a"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC")
+
+
+def downgrade():
+    pass

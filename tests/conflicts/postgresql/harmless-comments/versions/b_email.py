@@ -1,0 +1,21 @@
+"""email
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("COMMENT ON COLUMN accounts.email IS 'lower case'")
+    op.execute("COMMENT ON TABLE accounts IS 'people'")
+
+
+def downgrade():
+    pass

@@ -1,0 +1,21 @@
+"""email
+
+Revision ID: a
+Revises: root
+Create Date: 2026-01-02 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "a"
+down_revision = "root"
+
+
+def upgrade():
+    with op.get_context().autocommit_block():
+        op.create_index("ix_accounts_email", "accounts", ["email"], postgresql_concurrently=True)
+
+
+def downgrade():
+    pass

@@ -1,0 +1,20 @@
+"""unique index
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.create_index("uq_accounts_email", "accounts", ["email"], unique=True)
+
+
+def downgrade():
+    pass

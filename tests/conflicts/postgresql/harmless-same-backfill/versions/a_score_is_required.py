@@ -1,0 +1,21 @@
+"""score is required
+
+Revision ID: a
+Revises: root
+Create Date: 2026-01-02 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "a"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("UPDATE accounts SET score = 0 WHERE score IS NULL")
+    op.alter_column("accounts", "score", nullable=False)
+
+
+def downgrade():
+    pass

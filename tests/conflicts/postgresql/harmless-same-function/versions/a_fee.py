@@ -1,0 +1,22 @@
+"""fee
+
+Revision ID: a
+Revises: root
+Create Date: 2026-01-02 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "a"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute(
+        "CREATE OR REPLACE FUNCTION fee(amount integer) RETURNS integer LANGUAGE sql AS 'SELECT amount / 20'"
+    )
+
+
+def downgrade():
+    pass

@@ -1,0 +1,20 @@
+"""euro and krona
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("INSERT INTO currencies VALUES ('EUR', 'Euro'), ('SEK', 'Krona') ON CONFLICT DO NOTHING")
+
+
+def downgrade():
+    pass

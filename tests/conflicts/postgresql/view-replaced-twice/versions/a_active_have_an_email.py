@@ -1,0 +1,20 @@
+"""active have an email
+
+Revision ID: a
+Revises: root
+Create Date: 2026-01-02 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "a"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("CREATE OR REPLACE VIEW active AS SELECT id, name FROM accounts WHERE email IS NOT NULL")
+
+
+def downgrade():
+    pass
