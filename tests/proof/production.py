@@ -58,10 +58,25 @@ class PostgresProduction:
         """Connections that it received since `forget`, whatever became of them."""
         return self._news().count("connection received")
 
+    def entered(self, database: str = "production") -> int:
+        """Connections to this database that it let in since `forget`."""
+        return self._news().count(f" database={database}")
+
     def statements(self) -> list[str]:
         """Statements that it received since `forget`, without those that begin and end a transaction."""
         found = re.findall(r"LOG:  (?:statement|execute [^:]*): (.*)", self._news())
         return [text for text in found if not re.fullmatch(r"(BEGIN|ROLLBACK)( TRANSACTION)?;?", text, re.I)]
+
+    def content_now(self) -> str:
+        """Its dump."""
+        return self._dump()
+
+    def clear(self) -> None:
+        """Take away what a test without a guard has made."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            found = connection.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'reached%'")
+            for (table,) in found.fetchall():
+                connection.execute(f'DROP TABLE "{table}"')
 
     def changed(self) -> bool:
         """Whether its dump, roles and databases included, is another than at `forget`."""
