@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from converger.converge import converge
-from converger.outcome import Options, Silent
-from tests.alembic_project import AlembicProject, two_harmless_heads
+from .interpreters import (
+    MIDDLE,
+    NEWEST,
+    OLD,
+    OLDEST,
+    YOUNG,
+    Versions,
+    interpreter,
+    pythons,
+    run_in,
+)
+from .running import commutes, refused
 
 INSIDE = sorted((Path(__file__).parents[2] / "converger" / "proof" / "inside").glob("*.py"))
 ALLOWED = {*sys.stdlib_module_names, "alembic", "sqlalchemy", "flask"}
@@ -36,29 +44,105 @@ def test_it_imports_nothing_of_ours(path: Path) -> None:
     assert imported - own <= ALLOWED
 
 
-def _pythons() -> list[str]:
-    """The oldest Python of this machine that the worker promises, and ours."""
-    oldest = sorted(Path.home().glob(".pyenv/versions/3.8.*/bin/python"))
-    return [sys.executable, *(str(path) for path in oldest[:1])]
+REVISION = """\
+from alembic import op
+revision = {name!r}
+down_revision = {parent!r}
+
+
+def upgrade(engine_name=None):
+    {body}
+
+
+def downgrade(engine_name=None):
+    pass
+"""
+
+
+def revisions(root: Path, *, clash: bool = False) -> None:
+    """Two heads on one base; with `clash` the second only works before the first."""
+    second = "ALTER TABLE accounts ADD COLUMN email TEXT" if clash else "CREATE TABLE orders (id INTEGER)"
+    for name, parent, body in (
+        ("base0001", None, "CREATE TABLE accounts (id INTEGER PRIMARY KEY)"),
+        ("aaaa0001", "base0001", "ALTER TABLE accounts ADD COLUMN email TEXT"),
+        ("bbbb0001", "base0001", second),
+    ):
+        path = root / "migrations" / "versions" / f"{name}_.py"
+        path.write_text(REVISION.format(name=name, parent=parent, body=f"op.execute({body!r})"))
+
+
+FLASK_APP = """\
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+
+app = Flask(__name__)
+app.config["SQLALCHEMY_DATABASE_URI"] = "postgresql+psycopg2://shop@production.invalid/shop"
+app.config["SQLALCHEMY_TRACK_MODIFICATIONS"] = False
+Migrate(app, SQLAlchemy(app))
+"""
+
+COMBINATIONS = [
+    (version, versions) for version in pythons() for versions in (OLDEST, OLD, MIDDLE, YOUNG, NEWEST)
+]
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("python", _pythons())
-@pytest.mark.parametrize(("alembic", "sqlalchemy"), [("1.7.0", "1.4.54"), ("1.13.3", "2.0.36")])
-def test_old_versions_of_alembic(
-    tmp_path: Path, postgres_url: str, python: str, alembic: str, sqlalchemy: str
-) -> None:
-    environment = tmp_path / "venv"
-    subprocess.run([python, "-m", "venv", str(environment)], check=True)
-    packages = [f"alembic=={alembic}", f"sqlalchemy=={sqlalchemy}", "psycopg2-binary", "setuptools<81"]
-    if python != sys.executable:
-        packages += ["importlib-metadata", "importlib-resources"]
-    subprocess.run([str(environment / "bin" / "pip"), "install", "-q", *packages], check=True, timeout=300)
-    project = two_harmless_heads(AlembicProject(tmp_path / "p"))
-    outcome = converge(
-        Options(cwd=project.root, database_url=postgres_url, python=str(environment / "bin" / "python")),
-        Silent(),
-    )
-    assert outcome.status == "merged", outcome.reason
-    assert outcome.proof is not None
-    assert f"Alembic {alembic}, SQLAlchemy {sqlalchemy}" in outcome.proof.notes[0].message
+@pytest.mark.parametrize(
+    ("version", "versions"),
+    COMBINATIONS,
+    ids=[f"py{version}-{versions}" for version, versions in COMBINATIONS],
+)
+class TestVersions:
+    """Templates and Flask-Migrate as those versions write them."""
+
+    @pytest.fixture
+    def python(self, version: str, versions: Versions) -> str:
+        return interpreter(version, versions)
+
+    @pytest.fixture(params=["generic", "async", "multidb"])
+    def template(self, request: pytest.FixtureRequest, versions: Versions) -> str:
+        template: str = request.param
+        if template == "async" and not versions.is_async:
+            pytest.skip("SQLAlchemy 1.3 has no asyncio")
+        return template
+
+    def test_a_template(self, tmp_path: Path, postgres_url: str, python: str, template: str) -> None:
+        """Its placeholder URL is not edited, so the driver is not known."""
+        run_in(tmp_path, python, "-m", "alembic", "init", "-t", template, "migrations")
+        revisions(tmp_path)
+        commutes(tmp_path, database_url=postgres_url, python=python)
+
+    def test_a_clash(self, tmp_path: Path, postgres_url: str, python: str, versions: Versions) -> None:
+        run_in(tmp_path, python, "-m", "alembic", "init", "migrations")
+        revisions(tmp_path, clash=True)
+        proof = refused(tmp_path, database_url=postgres_url, python=python, dry_run=True)
+        assert proof.verdict == "neither-order"
+        assert 'column "email" of relation "accounts" already exists' in (proof.conflicts[0].error or "")
+        assert proof.conflicts[0].statement == "ALTER TABLE accounts ADD COLUMN email TEXT"
+        (environment,) = (note.message for note in proof.notes if note.kind == "environment")
+        assert versions.alembic.lstrip("=") in environment
+        assert versions.sqlalchemy.lstrip("=") in environment
+
+    def test_on_sqlite(self, tmp_path: Path, python: str) -> None:
+        run_in(tmp_path, python, "-m", "alembic", "init", "migrations")
+        revisions(tmp_path)
+        commutes(tmp_path, database_url="sqlite://", python=python)
+
+    def test_the_own_command(self, tmp_path: Path, postgres_url: str, python: str) -> None:
+        run_in(tmp_path, python, "-m", "alembic", "init", "migrations")
+        url = "postgresql+psycopg2://shop@production.invalid/shop"
+        ini = tmp_path / "alembic.ini"
+        ini.write_text(ini.read_text().replace("driver://user:pass@localhost/dbname", url))
+        revisions(tmp_path)
+        proof = commutes(
+            tmp_path, database_url=postgres_url, python=python, command="alembic upgrade {revision}"
+        )
+        assert len(next(path for path in proof.paths if path.start == ()).order) == 4, "every step was seen"
+
+    @pytest.mark.parametrize("command", [None, "flask db upgrade {revision}"], ids=["env.py", "command"])
+    def test_flask_migrate(self, tmp_path: Path, postgres_url: str, python: str, command: str | None) -> None:
+        (tmp_path / "app.py").write_text(FLASK_APP)
+        run_in(tmp_path, python, "-m", "flask", "db", "init", FLASK_APP="app.py")
+        revisions(tmp_path)
+        commutes(tmp_path, database_url=postgres_url, python=python, command=command)

@@ -42,7 +42,7 @@ def _patch(guard, module):
 
 def _asynchronous(guard, url):
     """The URL; with another driver where it is of a scratch database and its own is not asynchronous."""
-    from sqlalchemy.engine import make_url
+    from sqlalchemy.engine.url import make_url
 
     try:
         given = make_url(url)

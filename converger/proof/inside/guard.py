@@ -55,7 +55,7 @@ class Guard:
                 record.info["converger_memory"] = True
             return
         self._needs_dialect(dialect.name, given)
-        from sqlalchemy.engine import make_url
+        from sqlalchemy.engine.url import make_url
 
         from .driver_arguments import how_arguments, where_arguments
 
@@ -114,7 +114,7 @@ class Guard:
             return {"database": self.databases.path(given.get("database"), self.databases.place(given))}
         dialect = _DIALECTS[driver]
         self._needs_dialect(dialect, given.get("database"))
-        from sqlalchemy.engine import make_url
+        from sqlalchemy.engine.url import make_url
 
         url = make_url(self.databases.url(driver, given.get("database"), self.databases.place(given)))
         url = _with_driver(url, "%s+%s" % (dialect, driver))

@@ -187,7 +187,7 @@ def _import_if_there(*names):
 
 def _import_dialect(dialect, driver):
     """Import what an engine for this URL will need; that it cannot be imported shows later, in env.py."""
-    from sqlalchemy.engine import make_url
+    from sqlalchemy.engine.url import make_url
 
     try:
         found = make_url((dialect + "+" + driver if driver else dialect) + "://").get_dialect()
