@@ -1,0 +1,20 @@
+"""invoices from 1000
+
+Revision ID: a
+Revises: root
+Create Date: 2026-01-02 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "a"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("ALTER TABLE invoices AUTO_INCREMENT = 1000")
+
+
+def downgrade():
+    pass

@@ -1,0 +1,21 @@
+"""first invoice
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("INSERT INTO invoices VALUES ()")
+    op.execute("INSERT INTO items VALUES (LAST_INSERT_ID())")
+
+
+def downgrade():
+    pass

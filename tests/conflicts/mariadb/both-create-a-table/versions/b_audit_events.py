@@ -1,0 +1,21 @@
+"""audit events
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.create_table("audit_log", sa.Column("id", sa.Integer, primary_key=True), sa.Column("event", sa.Text))
+
+
+def downgrade():
+    pass

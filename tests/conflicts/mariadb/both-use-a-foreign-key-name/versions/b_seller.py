@@ -1,0 +1,20 @@
+"""seller
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.create_foreign_key("fk_account", "orders", "accounts", ["seller"], ["id"])
+
+
+def downgrade():
+    pass

@@ -1,0 +1,20 @@
+"""orders belong to accounts
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.create_foreign_key("fk_orders_account", "orders", "accounts", ["account_id"], ["id"])
+
+
+def downgrade():
+    pass

@@ -1,0 +1,21 @@
+"""editor
+
+Revision ID: a
+Revises: root
+Create Date: 2026-01-02 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "a"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("INSERT INTO roles (name) VALUES ('editor')")
+    op.execute("INSERT INTO rights VALUES (LAST_INSERT_ID(), 'edit')")
+
+
+def downgrade():
+    pass

@@ -1,0 +1,20 @@
+"""phone
+
+Revision ID: a
+Revises: root
+Create Date: 2026-01-02 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "a"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("ALTER TABLE accounts ADD COLUMN IF NOT EXISTS phone VARCHAR(20)")
+
+
+def downgrade():
+    pass

@@ -1,0 +1,22 @@
+"""orders
+
+Revision ID: a
+Revises: root
+Create Date: 2026-01-02 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "a"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute(
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY, account_id INTEGER, FOREIGN KEY (account_id) REFERENCES accounts (id))"
+    )
+
+
+def downgrade():
+    pass

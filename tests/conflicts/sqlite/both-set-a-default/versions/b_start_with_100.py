@@ -1,0 +1,21 @@
+"""start with 100
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    with op.batch_alter_table("accounts") as batch:
+        batch.alter_column("score", server_default="100")
+
+
+def downgrade():
+    pass

@@ -1,0 +1,21 @@
+"""email is required
+
+Revision ID: a
+Revises: root
+Create Date: 2026-01-02 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "a"
+down_revision = "root"
+
+
+def upgrade():
+    with op.batch_alter_table("accounts") as batch:
+        batch.alter_column("email", nullable=False)
+
+
+def downgrade():
+    pass

@@ -1,0 +1,20 @@
+"""flags that expire
+
+Revision ID: b
+Revises: root
+Create Date: 2026-01-03 10:00:00.000000
+
+"""
+
+from alembic import op
+
+revision = "b"
+down_revision = "root"
+
+
+def upgrade():
+    op.execute("CREATE TABLE IF NOT EXISTS flags (id INTEGER PRIMARY KEY, name TEXT, expires TEXT)")
+
+
+def downgrade():
+    pass
