@@ -216,6 +216,20 @@ def test_an_engine_that_connected_when_it_was_imported(
     commutes(project.root, database_url=postgres_url)
 
 
+def test_ddl_before_alembic_is_configured(
+    project: AlembicProject, production: Production, postgres_url: str
+) -> None:
+    """On a connection of its own: what it makes is there for the migrations."""
+    set_env(
+        project,
+        "import sqlalchemy\n"
+        f"with sqlalchemy.create_engine({production.url()!r}).begin() as connection:\n"
+        "    connection.execute(sqlalchemy.text('CREATE SCHEMA IF NOT EXISTS tenant'))\n" + ENV_PY,
+    )
+    project.sql("bbbb0002", "bbbb0001", "CREATE TABLE tenant.t (id INTEGER)")
+    commutes(project.root, database_url=postgres_url)
+
+
 def test_a_scoped_session_of_the_application(
     project: AlembicProject, production: Production, postgres_url: str
 ) -> None:
