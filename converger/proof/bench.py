@@ -149,13 +149,15 @@ class Bench:
             worker.close()
 
     def notes(self) -> tuple[Note, ...]:
-        """What the project's interpreter has, and whether its code had the network."""
+        """What the project's interpreter has, and what its code could have reached."""
         facts: Mapping[str, Any] = self.worker.wait_loaded()
         versions = f"Python {facts['python']}, Alembic {facts['alembic']}, SQLAlchemy {facts['sqlalchemy']}"
         notes = [Note("environment", versions)]
         if self._network_note:
             text = f"env.py and the migrations could use the network: {self._network_note}"
             notes.append(Note("network", text))
+        if reached := self.server.why_not_isolated():
+            notes.append(Note("not-isolated", reached))
         return (*notes, *self._start_from.notes)
 
     def _start(self, stack: ExitStack) -> Worker:

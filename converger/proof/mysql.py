@@ -41,8 +41,7 @@ DISCONNECT_SECONDS = 15
 class MysqlServer:
     """See `scratch.Server`. `stop` ends a server that was started for this run.
 
-    `address` is where the server listens, (host, port) or the path of a Unix socket. `isolated` says
-    whether migrations run as an account that can reach scratch databases only.
+    `address` is where the server listens, (host, port) or the path of a Unix socket.
     """
 
     dialect = "mysql"
@@ -59,6 +58,7 @@ class MysqlServer:
         self._made: dict[str, str | None] = {}
         self._run = new_run()
         self._account: mysqlaccount.Account | None = None
+        self._not_isolated: str | None = None
         self._registered = False
         self._sessions: Connection | None = None
         self._connection, self._url = mysqlconnect.connect_anywhere(url)
@@ -140,13 +140,13 @@ class MysqlServer:
         """See `Server.mark_query`. Fails where there is no registry of this run, on any other server."""
         return self._registry.mark_query
 
-    @property
-    def isolated(self) -> bool:
-        return self._account is not None
+    def why_not_isolated(self) -> str | None:
+        """See `Server.why_not_isolated`: where no account for this run could be made."""
+        return self._not_isolated
 
-    def beyond_rights(self, error: str) -> CouldNotEvaluate | None:
-        """Why a migration's error says nothing about the migration; None where it does. See `Account`."""
-        return self._account.beyond_rights(error) if self._account else None
+    def beyond_rights(self, text: str) -> CouldNotEvaluate | None:
+        """See `Server.beyond_rights`."""
+        return self._account.beyond_rights(text) if self._account else None
 
     def query(self, scratch: Scratch, sql: str) -> list[Row]:
         """See `Server.query`."""
@@ -238,10 +238,11 @@ class MysqlServer:
                 raise
             self._registry.remove(name)
             reason = mysqlconnect.explain(error, self._url).message
-            self._progress(
+            self._not_isolated = (
                 f"migrations run as {self._url.user}, who may reach other databases on this server,"
                 f" because no account for this run can be made: {reason}"
             )
+            self._progress(self._not_isolated)
 
     @property
     def _project_url(self) -> DatabaseUrl:

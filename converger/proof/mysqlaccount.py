@@ -34,7 +34,7 @@ class Account:
         self.url = url
 
     def beyond_rights(self, error: str) -> CouldNotEvaluate | None:
-        """What to say instead when this is the server's refusal to let the account do something.
+        """What to say instead when this, in a driver's words, is the refusal to let the account do something.
 
         It is no fault of the migration then: with the account that production has it may well work.
         """
@@ -46,7 +46,7 @@ class Account:
                 hint="Migrations run as an account of this run that has rights on the scratch database only."
                 " Take the other database out of the migration, or use --skip-validation.",
             )
-        if re.search(r"\b(1227|1419)\b.*\bprivilege", text):
+        if re.search(r"^\W*(1227|1419)\b.*\bprivilege", text):
             return CouldNotEvaluate(
                 f"A migration needs a privilege that is not given to migrations here: {text}",
                 code="missing-privilege",

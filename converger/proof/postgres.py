@@ -93,6 +93,14 @@ class PostgresServer:
 
     # -- scratch databases
 
+    def why_not_isolated(self) -> str | None:
+        """See `Server.why_not_isolated`: a connection of PostgreSQL reaches its own database only."""
+        return None
+
+    def beyond_rights(self, text: str) -> CouldNotEvaluate | None:
+        """See `Server.beyond_rights`: migrations run as whoever makes the databases."""
+        return None
+
     def create(self) -> Scratch:
         """See `Server.create`.
 

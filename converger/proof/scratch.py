@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
 
+from converger.errors import CouldNotEvaluate
+
 NAME = re.compile(r"converger_([0-9a-f]{8})[0-9a-f]{8}")
 
 Row = tuple[Any, ...]
@@ -82,6 +84,15 @@ class Server(Protocol):
 
     def why_no_socket(self) -> str | None:
         """Why it cannot be reached through a Unix socket of ours; None where it can be."""
+
+    def why_not_isolated(self) -> str | None:
+        """Why migrations may reach databases that are not ours by naming them; None where they may not."""
+
+    def beyond_rights(self, text: str) -> CouldNotEvaluate | None:
+        """What to say instead of a migration's error, in the driver's words; None for one of the migration's own.
+
+        It is not where the server refused what the account that is given to migrations has no right to.
+        """
 
     def create(self) -> Scratch:
         """A new, empty, marked scratch database."""

@@ -49,6 +49,14 @@ class SqliteServer:
         """See `Server.why_no_socket`: files need none."""
         return None
 
+    def why_not_isolated(self) -> str | None:
+        """See `Server.why_not_isolated`."""
+        return None
+
+    def beyond_rights(self, text: str) -> CouldNotEvaluate | None:
+        """See `Server.beyond_rights`: migrations run as whoever makes the databases."""
+        return None
+
     def create(self) -> Scratch:
         """See `Server.create`."""
         scratch = Scratch(new_name(self._run), self)

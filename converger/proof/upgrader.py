@@ -8,9 +8,11 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import TypeVar
 
+from converger.errors import CouldNotEvaluate
 from converger.history import Graph
 from converger.plan import LinePlan
 from converger.proof.bench import Bench
+from converger.proof.blindness import Blindness
 from converger.proof.process import Worker
 from converger.proof.sites import Site
 from converger.proof.upgrade import Failure, Upgrade, VersionTable
@@ -99,7 +101,8 @@ class Upgrader:
         """Upgrade to `target` and hold the databases against what the graph expects of them.
 
         Unless it is `alone`, other upgrades share the server, and so what belongs to the server. `known` is
-        whether the place's state is what is applied now.
+        whether the place's state is what is applied now. Raises CouldNotEvaluate where the server is lost, and
+        where it refused a migration something that only another account may do.
         """
         upgrade = worker.upgrade(
             self._sites.order(place.site, self._bench.command),
@@ -119,6 +122,8 @@ class Upgrader:
         if failure is None:
             failure = self._check(upgrade, place, known, tables, expected)
             failure = (failure and upgrade.hidden) or failure
+        if failure is not None:
+            self._check_rights(failure)
         leg = Leg(
             target=target,
             state=self._graph.maximal(place.state, dependencies=True),
@@ -127,6 +132,13 @@ class Upgrader:
             failure=failure,
         )
         return leg, Place(place.site, expected, tables if upgrade.version_tables else place.tables)
+
+    def _check_rights(self, failure: Failure) -> None:
+        """Raise CouldNotEvaluate where the server only refused what migrations may not do on this server."""
+        reason = self._bench.server.beyond_rights(failure.message)
+        if reason is not None:
+            place = Blindness(self._bench.project.root, self._bench.python).where(failure)
+            raise CouldNotEvaluate(f"{place}{reason}", code=reason.code, hint=reason.hint)
 
     def _of_other_lines(self, site: Site, tables: tuple[VersionTable, ...]) -> frozenset[str]:
         """What a dump or a set-up has applied beside the line that is proven: other trees, say.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -80,20 +82,63 @@ def test_on_a_named_server_an_order_that_breaks_is_found(tmp_path: Path, mysql_s
     assert mysql_site.ours() == set()
 
 
-def test_a_migration_that_names_another_database_cannot_touch_it(
-    tmp_path: Path, mysql_site: MysqlSite
-) -> None:
+@pytest.fixture
+def production_too(mysql_site: MysqlSite) -> Iterator[Callable[[], object]]:
+    """What somebody keeps on the same server; called, it gives what is in it."""
     mysql_site.run(
         "CREATE DATABASE prod", "CREATE TABLE prod.users (id INT)", "INSERT INTO prod.users VALUES (1)"
     )
-    try:
-        project = AlembicProject(tmp_path, url=PRODUCTION)
-        accounts(project)
-        project.sql("aaaa0001", "base0001", "UPDATE prod.users SET id = 2")
-        project.sql("bbbb0001", "base0001", "USE prod", "DROP TABLE users")
-        outcome = run(project, database_url=mysql_site.address())
-        assert outcome.status != "merged"
-        assert mysql_site.run("SELECT * FROM prod.users") == [(1,)]
-        assert mysql_site.ours() == set()
-    finally:
-        mysql_site.run("DROP DATABASE prod")
+    yield lambda: (mysql_site.run("SHOW CREATE TABLE prod.users"), mysql_site.run("SELECT * FROM prod.users"))
+    mysql_site.run("DROP DATABASE prod")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE prod.users SET id = 2", "DROP TABLE prod.users", "CREATE TABLE prod.mine (id INT)"],
+)
+@pytest.mark.parametrize("where", ["in a branch", "in both", "below the ancestor"])
+def test_a_migration_that_names_another_database_is_no_conflict(
+    tmp_path: Path,
+    mysql_site: MysqlSite,
+    production_too: Callable[[], object],
+    statement: str,
+    where: str,
+) -> None:
+    before = production_too()
+    project = AlembicProject(tmp_path, url=PRODUCTION)
+    accounts(project)
+    harmless = "CREATE TABLE more (id INT)"
+    project.sql("base0002", "base0001", statement if where == "below the ancestor" else "SELECT 1")
+    project.sql("aaaa0001", "base0002", harmless if where == "below the ancestor" else statement)
+    project.sql("bbbb0001", "base0002", statement if where == "in both" else "SELECT 2")
+    outcome = run(project, database_url=mysql_site.address())
+    assert (outcome.status, outcome.exit_code) == ("unevaluated", 3), outcome.proof
+    assert outcome.reason is not None and outcome.reason.code == "foreign-database", outcome.reason
+    assert "denied" in outcome.reason.message
+    assert re.match(r"migrations/versions/\w+\.py:\d+: ", outcome.reason.message)
+    assert production_too() == before
+    assert mysql_site.ours() == set()
+
+
+def test_what_takes_another_privilege_is_no_conflict(tmp_path: Path, mysql_site: MysqlSite) -> None:
+    project = AlembicProject(tmp_path, url=PRODUCTION)
+    accounts(project)
+    project.sql("aaaa0001", "base0001", "SET GLOBAL max_connections = 100")
+    project.sql("bbbb0001", "base0001", "SELECT 1")
+    outcome = run(project, database_url=mysql_site.address())
+    assert (outcome.exit_code, outcome.reason and outcome.reason.code) == (3, "missing-privilege")
+
+
+def test_that_migrations_may_reach_other_databases_is_in_the_proof(
+    tmp_path: Path, mysql_site: MysqlSite
+) -> None:
+    project = AlembicProject(tmp_path, url=PRODUCTION)
+    accounts(project)
+    project.sql("aaaa0001", "base0001", "CREATE TABLE a (id INT)")
+    project.sql("bbbb0001", "base0001", "CREATE TABLE b (id INT)")
+    for user, password, expected in (("limited", "limited", 1), ("maker", "m@k:e/r%", 0)):
+        outcome = run(project, database_url=mysql_site.address(user=user, password=password), dry_run=True)
+        assert outcome.proof is not None and outcome.proof.verdict == "commute", outcome.reason
+        notes = [note.message for note in outcome.proof.notes if note.kind == "not-isolated"]
+        assert len(notes) == expected
+        assert all("run as limited, who may reach other databases" in note for note in notes)
