@@ -50,9 +50,7 @@ LOCK_CLASS = 0x636F6E76
 DISCONNECT_SECONDS = 15
 SWEEP_SECONDS = 30
 
-_MARK_QUERY = (
-    "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
-)
+_MARK_QUERY = "SELECT datname || ' ' || oid FROM pg_database WHERE datname = current_database()"
 
 
 class PostgresServer:
@@ -151,11 +149,11 @@ class PostgresServer:
         return format_url(replace(self._url, driver=driver, database=scratch.name, query=query))
 
     def mark(self, scratch: Scratch) -> str:
-        """See `Server.mark`: the database's comment."""
+        """See `Server.mark`: its random name and its oid. A migration may change the comment, but not these."""
         # Without the lock, which a clone holds for a while: one look into a dict is safe.
-        mark, _ = self._made[scratch.name]
-        assert mark is not None
-        return mark
+        _, oid = self._made[scratch.name]
+        assert oid is not None
+        return f"{scratch.name} {oid}"
 
     def query(self, scratch: Scratch, sql: str) -> list[Row]:
         """See `Server.query`."""

@@ -193,3 +193,14 @@ def test_a_shared_server_is_not_changed(project: AlembicProject, here: PostgresP
     assert outcome.reason is not None
     assert outcome.reason.code == "server-refused"
     assert "belong to the whole server" in outcome.reason.message
+
+
+def test_a_migration_may_comment_on_its_database(project: AlembicProject, here: PostgresProduction) -> None:
+    """The comment is how the next run knows a leftover; this run knows its databases by what cannot be changed."""
+    comment = "EXECUTE format('COMMENT ON DATABASE %I IS %L', current_database(), 'the shop')"
+    project.sql("bbbb0002", "bbbb0001", f"DO $$ BEGIN {comment}; END $$")
+    project.sql("bbbb0003", "bbbb0002", "CREATE TABLE after_it (id INTEGER)")
+    here.forget()
+    outcome = run(project, here)
+    assert outcome.status == "would-merge", outcome.reason
+    assert not here.changed()  # nor is a scratch database left
