@@ -31,6 +31,10 @@ DEFAULT_TIMEOUT = 300.0
 """Seconds that one step (one revision) may take before the worker is ended."""
 
 
+DEFAULT_PROOF_BUDGET = 120.0
+"""Seconds after which the proof begins no further step."""
+
+
 class Progress(Protocol):
     """Where a run says what it is doing; shown on standard error or not at all."""
 
@@ -79,6 +83,8 @@ class Options:
     flask_app: str | None = None
     command: str | None = None
     allow_network: bool = False
+    seed_sql: Path | None = None
+    proof_budget: float = DEFAULT_PROOF_BUDGET
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     """Our own environment, of which the worker sees only what a process needs to run at all."""
 

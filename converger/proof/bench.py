@@ -55,7 +55,7 @@ class Bench:
         self.own_server = not options.database_url
         self.command = tuple(shlex.split(options.command)) if options.command else None
         self._preload = self.command is None
-        self._start_from = StartingPoint(options.base_sql, options.prepare, progress)
+        self._start_from = StartingPoint(options.base_sql, options.prepare, options.seed_sql, progress)
         self._cut_network = not options.allow_network
         self._network_note = "--allow-network" if options.allow_network else None
         self._options = options
@@ -108,6 +108,15 @@ class Bench:
             door=self._open_door().url,
             driver=self.driver or self.worker.facts.get("driver"),
         )
+
+    def seed(self, site: Site) -> None:
+        """Load the rows of `--seed-sql` into a site at the common ancestor. Raises as `start` does."""
+        self._start_from.seed(self.server, site)
+
+    @property
+    def proof_budget(self) -> float:
+        """Seconds after which the proof of a line begins no further step."""
+        return self._options.proof_budget
 
     @property
     def start_database(self) -> str:

@@ -48,6 +48,9 @@ class Mask:
         return Mask(self.things | other.things, self.columns | other.columns)
 
 
+NO_MASK = Mask()
+
+
 @dataclass(frozen=True)
 class Difference:
     """One thing that differs: its text in the first and in the second database, None where it is missing."""
@@ -58,7 +61,9 @@ class Difference:
     second: str | None
 
 
-def differences(first: Iterable[Fact], second: Iterable[Fact], mask: Mask = Mask()) -> tuple[Difference, ...]:
+def differences(
+    first: Iterable[Fact], second: Iterable[Fact], mask: Mask = NO_MASK
+) -> tuple[Difference, ...]:
     """What is in one of two sets of facts and not in the other, sorted, one for each thing."""
     a, b = frozenset(first), frozenset(second)
     left = {(fact.kind, fact.object): fact.text for fact in a - b}

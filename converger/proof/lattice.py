@@ -67,6 +67,10 @@ class Lattice:
         self.full: State = frozenset(self._needs)
         self._below = {revision: self._closure(revision) for revision in self._needs}
 
+    def above(self, state: State) -> Lattice:
+        """The lattice of what is left to be applied to a state."""
+        return Lattice({revision: needs for revision, needs in self._needs.items() if revision not in state})
+
     def below(self, revision: str) -> State:
         """The smallest state in which the revision can be next: where its own branch alone is applied."""
         return self._below[revision]

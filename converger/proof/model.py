@@ -45,6 +45,8 @@ class Conflict:
     statement: str | None
     location: Location | None
     advice: str
+    other_location: Location | None = None
+    """The same place in the other revision: where it does what the first one meets."""
 
 
 @dataclass(frozen=True)

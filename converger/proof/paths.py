@@ -14,7 +14,7 @@ from itertools import count
 from converger.history import Graph
 from converger.plan import LinePlan
 from converger.proof.bench import Bench
-from converger.proof.fingerprint import Fact
+from converger.proof.facts import Fingerprint, Mask
 from converger.proof.process import Worker
 from converger.proof.stock import Stock
 from converger.proof.upgrade import Failure
@@ -29,14 +29,15 @@ class Journey:
     """A database's way from its starting state to the final head.
 
     `start` is the state in which real databases are (as its heads); `approach` holds the legs that
-    brought a clone of the common ancestor there, `legs` those that merging adds. `schema` is the
-    fingerprint at the end; empty when it did not get there.
+    brought a clone of the common ancestor there, `legs` those that merging adds. `end` is the
+    fingerprint at the end; None when it did not get there.
     """
 
     start: tuple[str, ...]
     approach: tuple[Leg, ...]
     legs: tuple[Leg, ...]
-    schema: frozenset[Fact] = frozenset()
+    end: Fingerprint | None = None
+    reversed_: bool = False
 
     @property
     def failed(self) -> Leg | None:
@@ -51,11 +52,15 @@ class Journey:
 
 @dataclass(frozen=True)
 class _Route:
-    """What one journey is to do: upgrade targets that lead to `start`, then those that are proven."""
+    """What one journey is to do: upgrade targets that lead to `start`, then those that are proven.
+
+    `reversed_`: with the planned merges' parents listed the other way round.
+    """
 
     start: tuple[str, ...]
     approach: tuple[str, ...]
     targets: tuple[str, ...]
+    reversed_: bool = False
 
 
 class PathRunner:
@@ -83,15 +88,19 @@ class PathRunner:
                 return place, legs
             self._sites.drop(place.site)  # it has too few databases
 
-    def run(self, base: Place) -> tuple[Journey, ...]:
-        """All journeys, in a fixed order: through each merge in turn, at once, then from each head."""
+    def run(self, base: Place, *, skip: frozenset[str], mask: Mask) -> tuple[Journey, ...]:
+        """All journeys, in a fixed order: through each merge in turn, at once, then from each head.
+
+        At once in both orders of each merge's parents: Alembic runs those branches first that are listed last.
+        Heads in `skip` are known from elsewhere; what is in `mask` is noise.
+        """
         line = self._line
         merges = tuple(merge.revision for merge in line.merges)
         final = (line.final_head,)
-        routes = [_Route(line.base_state, (), final)]
+        routes = [_Route(line.base_state, (), final), _Route(line.base_state, (), final, reversed_=True)]
         if len(merges) > 1:
             routes.insert(0, _Route((), (), merges))
-        routes += [_Route((head,), (head,), final) for head in line.heads]
+        routes += [_Route((head,), (head,), final) for head in line.heads if head not in skip]
         total = len(routes)
         self._progress.step("running the upgrade paths", 0, total)
 
@@ -99,7 +108,7 @@ class PathRunner:
 
         def travel(route: _Route) -> Journey:
             journey = self._upgrader.believed(
-                lambda worker: self._travel(worker, stock, base, route),
+                lambda worker: self._travel(worker, stock, base, route, mask),
                 lambda travelled: _failures((*travelled.approach, *travelled.legs)),
             )
             self._progress.step(f"from {' + '.join(route.start) or 'empty'}", next(self._done), total)
@@ -129,21 +138,20 @@ class PathRunner:
                 break
         return place, tuple(legs)
 
-    def _travel(self, worker: Worker, stock: Stock, base: Place, route: _Route) -> Journey:
+    def _travel(self, worker: Worker, stock: Stock, base: Place, route: _Route, mask: Mask) -> Journey:
         site = stock.take()
         try:
             place = replace(base, site=site)
             legs: list[Leg] = []
             for target in (*route.approach, *route.targets):
-                leg, place = self._upgrader.upgrade(worker, place, target)
+                leg, place = self._upgrader.upgrade(worker, place, target, reversed_=route.reversed_)
                 legs.append(leg)
                 if leg.failure:
                     break
             parts = tuple(legs[: len(route.approach)]), tuple(legs[len(route.approach) :])
-            journey = Journey(route.start, *parts)
+            journey = Journey(route.start, *parts, reversed_=route.reversed_)
             if journey.failed is None:
-                facts = self._sites.fingerprint(site, self._upgrader.version_tables)
-                journey = replace(journey, schema=facts)
+                journey = replace(journey, end=self._sites.read(site, self._upgrader.version_tables, mask))
             return journey
         finally:
             stock.give_back(site)

@@ -191,17 +191,18 @@ class Worker:
         *,
         target: str,
         shared: bool = True,
+        reversed_: bool = False,
         on_begin: Callable[[str], None] = lambda revision: None,
     ) -> Upgrade:
         """Run `alembic upgrade TARGET` (or the project's command) as `order` says; never raises for its failing.
 
         `shared`: others use the server too, so a migration is stopped before it changes what belongs to the
-        whole server, such as a role.
+        whole server, such as a role. `reversed_`: see the planned merges with their parents the other way round.
         """
         following = _Following(on_begin)
         began = time.monotonic()
         argv = [word.replace("{revision}", target) for word in order.argv] if order.argv else None
-        message = {"cmd": "upgrade", "target": target, "shared": shared, "argv": argv}
+        message = {"cmd": "upgrade", "target": target, "shared": shared, "argv": argv, "reversed": reversed_}
         failure = self._run(message, order, following)
         hidden = None
         if argv and failure is None:
@@ -216,7 +217,13 @@ class Worker:
 
     def run(self, order: Order, *, shared: bool = True) -> Failure | None:
         """Run the command `order.argv` (the project's set-up), followed and guarded; None when it ended well."""
-        message = {"cmd": "run", "target": "", "shared": shared, "argv": list(order.argv or ())}
+        message = {
+            "cmd": "run",
+            "target": "",
+            "shared": shared,
+            "argv": list(order.argv or ()),
+            "reversed": False,
+        }
         return self._run(message, order, _Following(lambda revision: None))
 
     def _run(self, message: Mapping[str, Any], order: Order, following: _Following) -> Failure | None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from converger.errors import ConvergerError, CouldNotEvaluate
 from converger.history import Graph
+from converger.mergefile import Note
 from converger.plan import LinePlan
 from converger.proof.bench import Bench
 from converger.proof.blindness import Blindness
 from converger.proof.explain import Explainer
+from converger.proof.laboratory import Databases
+from converger.proof.lattice import Lattice, lattice_of
 from converger.proof.model import PathResult, Proof
 from converger.proof.paths import Journey, PathRunner
 from converger.proof.scratch import Server
+from converger.proof.squares import Findings, Squares
 from converger.proof.upgrader import Leg, Upgrader
 from converger.proof.verdict import judge
 
@@ -60,8 +64,21 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
             error = blindness.reason(leg.failure) or explainer.below_the_ancestor(leg, bench.start_database)
             path = PathResult((), _order(base_legs), "failed", _seconds(base_legs))
             return Proven(_unevaluated(bench.server, began, (path,)), error)
-    journeys = runner.run(base)
-    paths = _paths(journeys, base_legs)
+    bench.seed(base.site)
+    lattice = lattice_of(graph, line)
+    laboratory = Databases(
+        sites=bench.sites,
+        upgrader=upgrader,
+        graph=graph,
+        lattice=lattice,
+        start=base,
+        final_head=line.final_head,
+        blindness=blindness,
+    )
+    findings = Squares(lattice, laboratory, budget=bench.proof_budget, progress=bench.progress).run()
+    alone = _from_heads(graph, line, lattice, findings)
+    journeys = runner.run(base, skip=frozenset(alone), mask=findings.mask)
+    paths = _paths(line, journeys, base_legs, alone)
     for journey in journeys:
         failed = journey.failed
         if failed is None or failed.failure is None:
@@ -71,32 +88,73 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
             return Proven(_unevaluated(bench.server, began, paths), reason)
     return Proven(
         Proof(
-            verdict=judge(journeys),
+            verdict=judge(findings, journeys),
             dialect=bench.server.dialect,
             server_version=bench.server.server_version,
             seconds=time.monotonic() - began,
             paths=paths,
-            conflicts=explainer.conflicts(journeys),
-            notes=bench.notes(),
+            conflicts=explainer.conflicts(findings, journeys),
+            notes=(*bench.notes(), *_notes(findings)),
         )
     )
 
 
-def _paths(journeys: tuple[Journey, ...], base_legs: tuple[Leg, ...]) -> tuple[PathResult, ...]:
+def _from_heads(graph: Graph, line: LinePlan, lattice: Lattice, findings: Findings) -> dict[str, PathResult]:
+    """The ways from a head on which one revision is missing, and which the squares have run therefore.
+
+    Only of branches of one revision: a longer one is also to be run at once.
+    """
+    merges = tuple(merge.revision for merge in line.merges)
+    found = {}
+    for ran in findings.steps:
+        for head in line.heads:
+            at_head = graph.ancestors([head], dependencies=True) & lattice.full
+            if ran.step.state == at_head == {head} and ran.step.result == lattice.full:
+                order = (ran.step.revision, *merges)
+                found[head] = PathResult((head,), order, "failed" if ran.failure else "ok", ran.seconds)
+    return found
+
+
+def _paths(
+    line: LinePlan, journeys: tuple[Journey, ...], base_legs: tuple[Leg, ...], alone: Mapping[str, PathResult]
+) -> tuple[PathResult, ...]:
     """What to report: the journeys, and the one from an empty database, which is the ancestor's continued."""
     results = []
     for number, journey in enumerate(journeys):
         legs = journey.legs if not journey.failed_on_its_own else journey.approach
         result: Literal["ok", "failed"] = "failed" if journey.failed else "ok"
         if number == 0:
-            results.append(
-                PathResult(
-                    (), (*_order(base_legs), *_order(legs)), result, _seconds(base_legs) + _seconds(legs)
-                )
-            )
+            order = (*_order(base_legs), *_order(legs))
+            results.append(PathResult((), order, result, _seconds(base_legs) + _seconds(legs)))
         if number or journey.start:
             results.append(PathResult(journey.start, _order(legs), result, _seconds(legs)))
-    return tuple(results)
+    of_heads = {
+        **alone,
+        **{path.start[0]: path for path in results if path.start in [(h,) for h in line.heads]},
+    }
+    rest = [path for path in results if path.start not in [(head,) for head in line.heads]]
+    return (*rest, *(of_heads[head] for head in line.heads if head in of_heads))
+
+
+def _notes(findings: Findings) -> tuple[Note, ...]:
+    """What is no conflict, and is worth a line."""
+    steps = f"{len(findings.steps)} steps" if len(findings.steps) != 1 else "1 step"
+    pairs = f"{findings.pairs} of {findings.of} pairs of revisions"
+    if findings.whole:
+        notes = [Note("coverage", f"{pairs} compared in every state, {steps}")]
+    else:
+        notes = [Note("coverage", f"the proof was cut short: {pairs} compared, {steps}")]
+    if findings.asides:
+        things = ", ".join(dict.fromkeys(one.object for one in findings.asides))
+        notes.append(Note("asides", f"differs with the order, and does no harm: {things}"))
+    for clash in findings.healed:
+        notes.append(
+            Note(
+                "levelled",
+                f"{' and '.join(clash.square.revisions)} differ with their order until later revisions level that",
+            )
+        )
+    return tuple(notes)
 
 
 def _order(legs: tuple[Leg, ...]) -> tuple[str, ...]:

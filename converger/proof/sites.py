@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from converger.proof.fingerprint import Fact, fingerprint, version_rows
+from converger.proof.facts import Difference, Fingerprint, Mask
+from converger.proof.fingerprint import version_rows
+from converger.proof.fingerprints import noise, read_fingerprint
+from converger.proof.fingerprints.data import NO_MASK
 from converger.proof.scratch import Scratch, Server
 from converger.proof.upgrade import VersionTable
 from converger.proof.urls import parse_url
@@ -111,15 +114,65 @@ class Sites:
         """What a version table holds, sorted; None if there is no such table. Raises CouldNotEvaluate."""
         return version_rows(self._server, site.databases[table.database], table.name, table.schema)
 
-    def fingerprint(self, site: Site, tables: frozenset[VersionTable]) -> frozenset[Fact]:
+    def read(self, site: Site, tables: frozenset[VersionTable], mask: Mask = NO_MASK) -> Fingerprint:
         """The facts of all its databases, without the version tables. Raises CouldNotEvaluate."""
-        facts: set[Fact] = set()
-        for number, database in enumerate(site.databases):
-            left_out = frozenset((table.schema, table.name) for table in tables if table.database == number)
-            found = fingerprint(self._server, database, exclude=left_out)
-            prefix = f"{self._names[number]}: " if self._names[number] else ""
-            facts |= {replace(fact, object=prefix + fact.object) for fact in found}
-        return frozenset(facts)
+        found = [
+            self._with_prefix(
+                number,
+                read_fingerprint(
+                    self._server,
+                    database,
+                    exclude=frozenset((t.schema, t.name) for t in tables if t.database == number),
+                    mask=self._own(number, mask),
+                ),
+            )
+            for number, database in enumerate(site.databases)
+        ]
+        return Fingerprint(
+            frozenset(fact for one in found for fact in one.facts),
+            frozenset(fact for one in found for fact in one.asides),
+            frozenset(fact for one in found for fact in one.shared),
+        )
+
+    def noise(self, first: Site, second: Site, found: Sequence[Difference]) -> Mask:
+        """What differs between two sites that ran the same order. Raises CouldNotEvaluate."""
+        mask = NO_MASK
+        for number, (one, other) in enumerate(zip(first.databases, second.databases, strict=True)):
+            prefix = self._prefix(number)
+            mine = [
+                replace(difference, object=difference.object[len(prefix) :])
+                for difference in found
+                if difference.object.startswith(prefix)
+            ]
+            noisy = noise(self._server, one, other, mine)
+            mask |= Mask(
+                frozenset((kind, prefix + name) for kind, name in noisy.things),
+                frozenset((prefix + table, column) for table, column in noisy.columns),
+            )
+        return mask
+
+    def _prefix(self, number: int) -> str:
+        return f"{self._names[number]}: " if self._names[number] else ""
+
+    def _own(self, number: int, mask: Mask) -> Mask:
+        """The part of a mask that is about one database, in that database's own names."""
+        prefix = self._prefix(number)
+        return Mask(
+            frozenset((kind, name[len(prefix) :]) for kind, name in mask.things if name.startswith(prefix)),
+            frozenset(
+                (table[len(prefix) :], column) for table, column in mask.columns if table.startswith(prefix)
+            ),
+        )
+
+    def _with_prefix(self, number: int, found: Fingerprint) -> Fingerprint:
+        prefix = self._prefix(number)
+        if not prefix:
+            return found
+        facts, asides = (
+            frozenset(replace(fact, object=prefix + fact.object) for fact in each)
+            for each in (found.facts, found.asides)
+        )
+        return Fingerprint(facts, asides, found.shared)
 
     @property
     def _names(self) -> tuple[str, ...]:

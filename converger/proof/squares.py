@@ -9,10 +9,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
-from converger.proof.facts import Difference, Fingerprint, Mask, differences
+from converger.outcome import Progress
+from converger.proof.facts import NO_MASK, Difference, Fingerprint, Mask, differences
 from converger.proof.lattice import Lattice, Square, State, Step
 from converger.proof.upgrade import Failure
 
@@ -22,6 +23,9 @@ MOST_STEPS = 200
 _LANES = 2
 _KEPT = 32
 """Places that are kept when the lattice is too large to be run level by level."""
+
+_VARIANTS = 8
+"""Differences that are followed to the last state, to see whether they stay."""
 
 Place = TypeVar("Place")
 
@@ -74,21 +78,33 @@ class Clash:
 
 
 @dataclass(frozen=True)
+class Ran:
+    """One step of the evidence."""
+
+    step: Step
+    seconds: float
+    failure: Failure | None
+
+
+@dataclass(frozen=True)
 class Findings:
     """What the squares showed.
 
     `broken` are steps that fail on their own branch alone. `pairs` of `of` pairs of revisions were compared;
-    `whole` is whether that was done in every state that there is. `reaches_the_end` is whether some order of all
-    revisions succeeded.
+    `whole` is whether that was done in every state that there is. `end` is what the last state looks like, None
+    where no order that was tried gets there; `mask` what is noise.
     """
 
-    steps: int
+    steps: tuple[Ran, ...]
     pairs: int
     of: int
     whole: bool
-    reaches_the_end: bool
+    end: Fingerprint | None
+    mask: Mask
     broken: tuple[tuple[Step, Failure], ...] = ()
     clashes: tuple[Clash, ...] = ()
+    healed: tuple[Clash, ...] = ()
+    """Pairs whose orders differ, until later revisions level that: all databases end alike."""
     asides: tuple[Difference, ...] = ()
     seconds: float = 0.0
 
@@ -96,24 +112,42 @@ class Findings:
 class Squares(Generic[Place]):
     """One run over the lattice of a line of history."""
 
-    def __init__(self, lattice: Lattice, laboratory: Laboratory[Place], *, budget: float) -> None:
-        """`budget` is the seconds after which no further step is begun."""
+    def __init__(
+        self,
+        lattice: Lattice,
+        laboratory: Laboratory[Place],
+        *,
+        budget: float,
+        mask: Mask = NO_MASK,
+        progress: Progress | None = None,
+    ) -> None:
+        """`budget` is the seconds after which no further step is begun; `mask` what is known to be noise."""
+        self._progress = progress
+        self._total = 0
         self._lattice = lattice
         self._laboratory = laboratory
         self._deadline = time.monotonic() + budget
-        self._mask = Mask()
+        self._mask = mask
+        self.end_place: Place | None = None
         self._prints: dict[State, Fingerprint] = {}
         self._via: dict[State, str] = {}
         self._places: OrderedDict[State, Place] = OrderedDict()
         self._done: dict[Step, Failure | None] = {}
+        self._steps: list[Ran] = []
+        self._end: Fingerprint | None = None
+        self._stay: set[tuple[str, str]] = set()
+        self._variants: list[tuple[frozenset[tuple[str, str]], Place]] = []
         self._clashes: dict[Square, Clash] = {}
         self._broken: list[tuple[Step, Failure]] = []
         self._reported: set[tuple[str, str]] = set()
         self._asides: dict[Difference, None] = {}
         self._compared: set[Square] = set()
 
-    def run(self) -> Findings:
-        """Run what the budget allows. Raises CouldNotEvaluate as the laboratory does."""
+    def run(self, *, keep_end: bool = False) -> Findings:
+        """Run what the budget allows. Raises CouldNotEvaluate as the laboratory does.
+
+        With `keep_end` the place in the last state is left to the caller, in `end_place`.
+        """
         began = time.monotonic()
         empty: State = frozenset()
         self._prints[empty] = self._laboratory.read(self._laboratory.start, self._mask)
@@ -121,21 +155,30 @@ class Squares(Generic[Place]):
         lanes = ThreadPoolExecutor(max_workers=_LANES)
         try:
             pairs = tuple(self._lattice.pairs())
-            small = self._lattice.steps(MOST_STEPS) is not None
+            steps = self._lattice.steps(MOST_STEPS)
+            small = steps is not None
+            self._total = len(steps) if steps is not None else MOST_STEPS
             whole = self._run_all(lanes) if small else self._run_chosen(lanes, pairs)
+            healed = self._healed()
+            if keep_end and self._lattice.full:
+                self.end_place = self._places.pop(self._lattice.full, None)
         finally:
             lanes.shutdown(wait=True, cancel_futures=True)
             for state, place in self._places.items():
                 if state:
                     self._laboratory.drop(place)
+            for _, variant in self._variants:
+                self._laboratory.drop(variant)
         return Findings(
-            steps=len(self._done),
+            steps=tuple(self._steps),
             pairs=sum(square in self._compared for square in pairs),
             of=len(pairs),
             whole=whole,
-            reaches_the_end=self._lattice.full in self._prints,
+            end=self._end,
+            mask=self._mask,
             broken=tuple(self._broken),
-            clashes=tuple(self._clashes.values()),
+            clashes=tuple(clash for clash in self._clashes.values() if clash not in healed),
+            healed=healed,
             asides=tuple(self._asides),
             seconds=time.monotonic() - began,
         )
@@ -155,7 +198,10 @@ class Squares(Generic[Place]):
                     return False  # out of time; what runs already is waited for
                 self._take(done)
             for state in states:
-                self._forget(state)
+                if state == self._lattice.full and state in self._places:
+                    self._end = self._laboratory.read(self._places[state], self._mask)
+                else:
+                    self._forget(state)
         self._compared.update(square for square in self._lattice.pairs())
         return True
 
@@ -227,6 +273,10 @@ class Squares(Generic[Place]):
         step, state = done.step, done.step.result
         first = step not in self._done
         self._done[step] = done.failure
+        if first:
+            self._steps.append(Ran(step, done.seconds, done.failure))
+            if self._progress is not None:
+                self._progress.step("trying the orders", min(len(self._steps), self._total), self._total)
         if done.failure is not None:
             if first:
                 self._book_failure(step, done.failure)
@@ -235,10 +285,11 @@ class Squares(Generic[Place]):
                 self._via[state] = step.revision
                 self._prints[state] = done.fingerprint
             elif step.revision != self._via[state]:
-                self._compare(done)
-                if state in self._places:
+                if not self._compare(done) and state in self._places:
                     self._laboratory.drop(done.place)
                     return
+                if state in self._places:
+                    return  # the place goes on as a variant
             self._keep(state, done.place)
 
     def _keep(self, state: State, place: Place) -> None:
@@ -271,13 +322,16 @@ class Squares(Generic[Place]):
                 self._clashes[square] = Clash(square, failed=failed, footprints=self._footprints(square))
                 return
 
-    def _compare(self, done: Done[Place]) -> None:
-        """Hold the end of a step against the end of the step that came there first."""
+    def _compare(self, done: Done[Place]) -> bool:
+        """Hold the end of a step against the end of the step that came there first.
+
+        Whether the step's place is needed further on, as a variant of the state.
+        """
         state = done.step.result
         here, there = self._prints[state], done.fingerprint
         place, kept = done.place, self._places.get(state)
         assert there is not None and place is not None
-        if self._differ(here, there) and kept is not None:
+        if differences(here.facts, there.facts, self._mask) and kept is not None:
             again = self._again(state)
             if again is not None:
                 found = differences(here.facts, self._laboratory.read(again, self._mask).facts)
@@ -291,17 +345,55 @@ class Squares(Generic[Place]):
         if first == square.revisions[0]:
             here, there = there, here
         self._asides.update(dict.fromkeys(differences(here.asides, there.asides, self._mask)))
-        found = self._news(differences(here.facts, there.facts, self._mask))
-        if found:
-            self._reported |= {(one.kind, one.object) for one in found}
+        found = differences(here.facts, there.facts, self._mask)
+        if not found:
+            return False
+        things = _things(found)
+        if things - self._reported:  # else it is what an earlier square has shown
+            self._reported |= things
             self._clashes[square] = Clash(square, differences=found, footprints=self._footprints(square))
+        if state == self._lattice.full or kept is None or len(self._variants) == _VARIANTS:
+            self._stay |= things
+            return False
+        end = self._continued(place, state)
+        if end is None:
+            self._stay |= things
+        else:
+            self._variants.append((things, end))
+        return True
 
-    def _differ(self, here: Fingerprint, there: Fingerprint) -> bool:
-        return bool(self._news(differences(here.facts, there.facts, self._mask)))
+    def _continued(self, place: Place, state: State) -> Place | None:
+        """The place, which is given up, taken on to the last state; None where not every order gets there alike."""
+        above = _Above(self._laboratory, place, state)
+        squares = Squares(
+            self._lattice.above(state), above, budget=self._deadline - time.monotonic(), mask=self._mask
+        )
+        try:
+            findings = squares.run(keep_end=True)
+        finally:
+            self._laboratory.drop(place)
+        end = squares.end_place
+        if findings.whole and not findings.broken and not findings.clashes:
+            self._mask |= findings.mask
+            return end
+        if end is not None:
+            self._laboratory.drop(end)
+        return None
 
-    def _news(self, found: tuple[Difference, ...]) -> tuple[Difference, ...]:
-        """The differences, if there is one among them that an earlier square has not shown."""
-        return found if any((one.kind, one.object) not in self._reported for one in found) else ()
+    def _healed(self) -> tuple[Clash, ...]:
+        """Clashes whose differences are gone in the last state, whichever way it is reached."""
+        end = self._places.get(self._lattice.full)
+        if end is None:
+            return ()
+        here = self._laboratory.read(end, self._mask).facts
+        for things, variant in self._variants:
+            if differences(here, self._laboratory.read(variant, self._mask).facts, self._mask):
+                self._stay |= things
+        return tuple(
+            clash
+            for clash in self._clashes.values()
+            if clash.differences and not _things(clash.differences) & self._stay
+        )
 
     def _again(self, state: State) -> Place | None:
         """Another place in that state, reached from the start by the same order; the caller drops it."""
@@ -327,6 +419,32 @@ class Squares(Generic[Place]):
             after = self._prints.get(square.state | {revision})
             found.append(differences(before.facts, after.facts) if before and after else ())
         return found[0], found[1]
+
+
+class _Above(Generic[Place]):
+    """A laboratory in which a state of another one is the start."""
+
+    def __init__(self, laboratory: Laboratory[Place], start: Place, state: State) -> None:
+        self.start = start
+        self._laboratory = laboratory
+        self._state = state
+
+    def run(self, place: Place, step: Step, mask: Mask) -> Done[Place]:
+        done = self._laboratory.run(place, Step(step.state | self._state, step.revision), mask)
+        return replace(done, step=step)
+
+    def read(self, place: Place, mask: Mask) -> Fingerprint:
+        return self._laboratory.read(place, mask)
+
+    def noise(self, first: Place, second: Place, found: Sequence[Difference]) -> Mask:
+        return self._laboratory.noise(first, second, found)
+
+    def drop(self, place: Place) -> None:
+        self._laboratory.drop(place)
+
+
+def _things(found: Sequence[Difference]) -> frozenset[tuple[str, str]]:
+    return frozenset((one.kind, one.object) for one in found)
 
 
 def _sorted(a: str, b: str) -> tuple[str, str]:

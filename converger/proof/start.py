@@ -17,9 +17,12 @@ from converger.proof.sites import Site, Sites
 class StartingPoint:
     """What `--base-sql` and `--prepare` say; both may be given, the dump is loaded first."""
 
-    def __init__(self, base_sql: Path | None, prepare: str | None, progress: Progress) -> None:
+    def __init__(
+        self, base_sql: Path | None, prepare: str | None, seed_sql: Path | None, progress: Progress
+    ) -> None:
         self._base_sql = base_sql
         self._prepare = prepare
+        self._seed_sql = seed_sql
         self._progress = progress
         self.notes: tuple[Note, ...] = ()
         """What the last dump that was loaded left out."""
@@ -55,3 +58,11 @@ class StartingPoint:
                     " that it needs",
                 )
         return self._base_sql is not None or bool(self._prepare)
+
+    def seed(self, server: Server, site: Site) -> None:
+        """Load the rows that data changes are to be compared on. Raises ConfigurationError and CouldNotEvaluate."""
+        if self._seed_sql is not None:
+            from converger.proof.dumps import load_dump
+
+            self._progress.say(f"loading {self._seed_sql}")
+            self.notes += load_dump(server, site.databases[0], self._seed_sql, progress=self._progress)

@@ -97,16 +97,19 @@ class Upgrader:
         *,
         alone: bool = False,
         known: bool = True,
+        reversed_: bool = False,
     ) -> tuple[Leg, Place]:
         """Upgrade to `target` and hold the databases against what the graph expects of them.
 
         Unless it is `alone`, other upgrades share the server, and so what belongs to the server. `known` is
-        whether the place's state is what is applied now. Raises CouldNotEvaluate where the server is lost, and
-        where it refused a migration something that only another account may do.
+        whether the place's state is what is applied now. `reversed_`: the planned merges list their parents the
+        other way round. Raises CouldNotEvaluate where the server is lost, and where it refused a migration
+        something that only another account may do.
         """
         upgrade = worker.upgrade(
             self._sites.order(place.site, self._bench.command),
             target=target,
+            reversed_=reversed_,
             shared=not (alone and self._bench.own_server),
         )
         if upgrade.failure:

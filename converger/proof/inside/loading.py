@@ -45,8 +45,9 @@ class Loaded:
         if order["flask"] is not None:
             _import_if_there("flask.cli", "flask_migrate", "flask_sqlalchemy")
         self.script = None
+        self.backwards = False
         self.pose("heads")
-        when_imported("alembic.script.base", lambda module: see_staged(order["staged"], module))
+        when_imported("alembic.script.base", self.show_staged)
         if order["preload"]:
             from alembic.script import ScriptDirectory
 
@@ -89,6 +90,9 @@ class Loaded:
         # Ours is inside a zip file, where no file is: looking for it fails in a way that nobody expects.
         sys.modules["__main__"].__file__ = path if os.path.exists(path) else alembic.config.__file__
 
+    def show_staged(self, module):
+        see_staged(self.order["staged"], module, lambda: self.backwards)
+
     def facts(self):
         import threading
 
@@ -115,6 +119,9 @@ class Loaded:
         from alembic.script import ScriptDirectory
 
         self.pose(order["target"])
+        if order["reversed"]:
+            self.script = None  # which has them in their own order
+            self.backwards = True
         with application(self.order["flask"]) as configure:
             config = configure(self.config("upgrade", order["target"]))
             _point_at(config, order)

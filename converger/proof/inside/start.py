@@ -107,7 +107,7 @@ def follow():
         watch.watch_sqlalchemy()
 
     def script_is_here(module):
-        see_staged(order["staged"], module)
+        see_staged(order["staged"], module, lambda: order["reversed"])
         watch.watch_script(module)
 
     when_imported("sqlalchemy", sqlalchemy_is_here)

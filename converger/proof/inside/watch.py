@@ -234,10 +234,11 @@ def _in_transaction(raw):
     return bool(getattr(driver, "in_transaction", False))
 
 
-def see_staged(paths, module):
+def see_staged(paths, module, backwards):
     """Patch `alembic.script.base`: a ScriptDirectory also holds merge revisions not in the tree yet.
 
-    Only one that holds their parents: it may be that of an installed copy of the project, or of a library.
+    `backwards` tells, when one is loaded, whether their parents are to be listed the other way round. Only a
+    directory that holds their parents has them: another may be that of an installed copy, or of a library.
     """
     original = module.ScriptDirectory._load_revisions
 
@@ -252,6 +253,8 @@ def see_staged(paths, module):
             spec = importlib.util.spec_from_file_location("converger_staged", path)
             staged = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(staged)
+            if backwards():
+                staged.down_revision = tuple(reversed(staged.down_revision))
             if known.issuperset(staged.down_revision):
                 known.add(staged.revision)
                 yield module.Script(staged, staged.revision, path)
