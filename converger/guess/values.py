@@ -1,0 +1,134 @@
+"""What an expression of a revision file is, as far as its text says: a value, a made thing, or unknown."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+class _Unknown:
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN: Final = _Unknown()
+"""Only running the file would tell."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a call of SQLAlchemy makes (`Column`, `Enum`, `table`, …), or a class mapped to a table."""
+
+    what: str
+    args: tuple[Any, ...] = ()
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    text: str = ""
+    line: int = 0
+
+    def name(self) -> str | None:
+        """The first argument or `name=`, where that is text."""
+        value = self.keywords.get("name", self.args[0] if self.args else None)
+        return value if isinstance(value, str) else None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What `op.batch_alter_table` gives. `table` is None where it is computed."""
+
+    table: str | None
+    schema: str | None
+    fixed: bool = False
+    """Made anew from a definition in the file, not from the table as it is."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A method of a made thing, or of a batch, before it is called."""
+
+    owner: Any
+    name: str
+
+
+_LONGEST = 1_000_000
+
+
+def binary(operator: ast.operator, left: Any, right: Any) -> Any:
+    """`+`, `%` and `*` of literals."""
+    if left is UNKNOWN or right is UNKNOWN or _holds_unknown(right):
+        return UNKNOWN
+    try:
+        if isinstance(operator, ast.Add) and isinstance(left, str | list | tuple | int):
+            return left + right
+        if isinstance(operator, ast.Mod) and isinstance(left, str):
+            result = left % right
+            return result if len(result) < _LONGEST else UNKNOWN
+    except (TypeError, ValueError, KeyError, OverflowError, MemoryError):
+        pass
+    return UNKNOWN
+
+
+def _holds_unknown(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return any(part is UNKNOWN or isinstance(part, Made) for part in value)
+    return isinstance(value, Made)
+
+
+def string_method(text: str, method: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    """A method of a text that is known."""
+    if any(part is UNKNOWN or isinstance(part, Made) for part in (*args, *keywords.values())):
+        return UNKNOWN
+    try:
+        if method == "format" and all(isinstance(v, str | int) for v in (*args, *keywords.values())):
+            return text.format(*args, **keywords) if len(text) < _LONGEST else UNKNOWN
+        if method == "join" and len(args) == 1 and isinstance(args[0], list | tuple):
+            return text.join(args[0])
+        if method in ("strip", "lstrip", "rstrip", "lower", "upper", "title", "capitalize") and not args:
+            return getattr(text, method)()
+        if method in ("replace", "split", "removeprefix", "removesuffix"):
+            return getattr(text, method)(*args)
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError):
+        pass
+    return UNKNOWN
+
+
+def plain_function(name: str, args: tuple[Any, ...]) -> Any:
+    """A built-in function of literals."""
+    if any(part is UNKNOWN for part in args):
+        return UNKNOWN
+    try:
+        if name in ("list", "tuple", "sorted", "set", "reversed") and len(args) == 1:
+            if isinstance(args[0], dict | list | tuple):
+                return sorted(args[0]) if name == "sorted" else list(args[0])
+        elif name == "dict" and len(args) == 1 and isinstance(args[0], dict):
+            return dict(args[0])
+        elif name == "enumerate" and len(args) == 1 and isinstance(args[0], list | tuple):
+            return list(enumerate(args[0]))
+        elif name == "zip" and all(isinstance(a, list | tuple) for a in args):
+            return list(zip(*args, strict=False))
+        elif name == "str" and len(args) == 1 and isinstance(args[0], str | int):
+            return str(args[0])
+    except TypeError:
+        pass
+    return UNKNOWN
+
+
+def tables_in(value: Any, depth: int = 0) -> list[Made]:
+    """The tables that a made thing was made of."""
+    if depth > 8:
+        return []
+    if isinstance(value, Made):
+        own = [value] if value.what in ("table", "Table", "mapped") else []
+        if own:
+            return own
+        parts = [*value.args, *value.keywords.values()]
+    elif isinstance(value, list | tuple):
+        parts = list(value)
+    elif isinstance(value, dict):
+        parts = list(value.values())
+    elif isinstance(value, Bound):
+        parts = [value.owner]
+    else:
+        return []
+    return [table for part in parts for table in tables_in(part, depth + 1)]
