@@ -159,6 +159,14 @@ def test_the_pools_guard_alone_refuses_every_connection(run: Run) -> None:
     assert_only_the_mark_was_asked_for(run)
 
 
+@pytest.mark.parametrize("run", ["sqlite"], indirect=True)
+def test_what_says_to_be_in_memory_is_looked_at_all_the_same(run: Run) -> None:
+    outcome, found = run("do_connect", "pool", attempts=("memory_first",), once=False)
+    assert refused(found["memory_first"]), found
+    assert_stopped(outcome)
+    assert not run.production.changed()
+
+
 def test_the_guard_of_connections_handed_out_alone_refuses_them(run: Run) -> None:
     outcome, found = run("engine_connect", attempts=("engines", "creators", "early_pools"), once=False)
     by_engine = {

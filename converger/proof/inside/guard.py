@@ -74,10 +74,12 @@ class Guard:
         cparams.update(kept)
 
     def connected(self, raw, record):
-        if not record.info.get("converger_memory"):
-            record.info["converger_database"] = self._marked(raw, "another database")
-            record.info["converger"] = self
-            raw.rollback()  # end what the driver began for our query
+        if record.info.get("converger_memory"):
+            self._needs_memory(raw)
+            return
+        record.info["converger_database"] = self._marked(raw, "another database")
+        record.info["converger"] = self
+        raw.rollback()  # end what the driver began for our query
 
     def checked_out(self, raw, record, proxy):
         if record.info.get("converger") is not self:  # the pool was filled before we came
@@ -140,6 +142,12 @@ class Guard:
         if family(name) != self.databases.dialect:
             where = ", %s," % text(repr(database), 200) if database else ""
             self.refuse("a %s database%s" % (name, where))
+
+    def _needs_memory(self, raw):
+        """Refuse a file: another listener may have put it in the place of the name that we saw."""
+        for row in rows(raw, "PRAGMA database_list"):
+            if row[2]:
+                self.refuse("another SQLite file, %r," % text(row[2], 200))
 
     def _marked(self, raw, what):
         if self.databases is None:

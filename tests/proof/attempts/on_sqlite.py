@@ -46,6 +46,20 @@ class OnSqlite(Attempts):
                 lambda name, spelling=spelling: self.through(sa.create_engine(spelling), name),
             )
 
+    def memory_first(self):
+        """A database in memory, as far as we are told, whose file is put in behind us."""
+
+        def reach(name):
+            engine = sa.create_engine("sqlite://")
+
+            @sa.event.listens_for(engine, "do_connect")
+            def change(dialect, record, cargs, cparams):
+                cargs[0] = PATH
+
+            return self.through(engine, name)
+
+        attempt("memory_first", reach)
+
     def raw_drivers(self):
         super().raw_drivers()
         attempt("aiosqlite_connect", self._aiosqlite)
