@@ -83,7 +83,11 @@ Migrate(app, SQLAlchemy(app))
 """
 
 COMBINATIONS = [
-    (version, versions) for version in pythons() for versions in (OLDEST, OLD, MIDDLE, YOUNG, NEWEST)
+    (version, versions)
+    for version in pythons()
+    for versions in (OLDEST, OLD, MIDDLE, YOUNG, NEWEST)
+    # Installs, but "directly inherits TypingOnly but has additional attributes" when it is imported.
+    if (version, versions) != ("3.13", MIDDLE)
 ]
 
 

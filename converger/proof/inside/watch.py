@@ -189,8 +189,8 @@ def _translated_schema(context):
     schema = getattr(context, "version_table_schema", None)
     if context.connection is None:
         return schema
-    connection = context.connection
-    options = getattr(connection, "get_execution_options", lambda: connection._execution_options)()
+    # There from SQLAlchemy 1.3 on under this name; what `as_sql` has for a connection has none.
+    options = getattr(context.connection, "_execution_options", None) or {}
     return (options.get("schema_translate_map") or {}).get(schema, schema)
 
 
