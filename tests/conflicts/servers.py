@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -162,6 +163,8 @@ def _sqlite_text(path: Path, noise: Sequence[str]) -> str:
             text = " ".join((sql or "").replace('"', "").split()).lower()
             if kind == "table" and "(" in text:
                 head, _, rest = text.partition("(")
+                # Batch mode puts brackets around a default that it found.
+                rest = re.sub(r"default \(('[^']*'|[0-9.]+)\)", r"default \1", rest)
                 text = " | ".join(
                     [head.strip(), *sorted(_split(rest.rpartition(")")[0])), rest.rpartition(")")[2]]
                 )
