@@ -26,7 +26,7 @@ are as the server prints them, with qualified names.
 | `rows` | the table; no fact where there are none |
 | `sequence position` (it will give values that a unique column already has) | `schema.sequence` |
 
-In `asides`: `column order` (the table), `generated keys` (`schema.table.column`), `sequence value` (the
+In `asides`: `column order` (the table), `generated keys` (the table), `sequence value` (the
 sequence), `not null constraint` (`schema.table.column`: its name, PostgreSQL 18). In `shared`: `role`,
 `membership`, `tablespace`, `role comment`, `parameter privileges`.
 

@@ -1,8 +1,9 @@
 """The rows of a database: one hash a table, independent of the order of rows and of columns.
 
-A table without rows has no fact; one with rows has `rows` with their number and a hash. A surrogate key (one
-column, unique, not null, filled by the database, to which no foreign key refers) is not in that hash but in
-an aside of its own, `generated keys`. Generated columns follow from others and are left out.
+A table without rows has no fact; one with rows has `rows` with their number and a hash. Generated columns
+follow from others and are left out. A surrogate key (one column, unique, not null, filled by the database)
+is in that hash only in those rows to which a row refers by a foreign key; of all rows it is in an aside of
+its own, `generated keys`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,14 @@ _LINE = 400
 
 
 @dataclass(frozen=True)
+class Surrogate:
+    """A surrogate key: its column, and the (schema, table, column)s of foreign keys that refer to it."""
+
+    column: str
+    referrers: tuple[tuple[str | None, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Table:
     """A table that has rows, or may have. `object` is its name in facts.
 
@@ -39,7 +48,7 @@ class Table:
     schema: str | None
     name: str
     columns: tuple[str, ...]
-    surrogates: tuple[str, ...] = ()
+    surrogates: tuple[Surrogate, ...] = ()
     large: bool = False
     obstacle: str | None = None
 
@@ -49,7 +58,7 @@ class Table:
         return replace(
             self,
             columns=tuple(column for column in self.columns if column not in gone),
-            surrogates=tuple(column for column in self.surrogates if column not in gone),
+            surrogates=tuple(each for each in self.surrogates if each.column not in gone),
         )
 
 
@@ -57,12 +66,12 @@ class Table:
 class Digest:
     """The rows of one table: how many, None for too many to compare, and the sum of their hashes.
 
-    `keys` holds, for each surrogate key, the sum of its values' hashes.
+    `keys` is the same with surrogate keys, where the table has any.
     """
 
     count: int | None
     total: int
-    keys: tuple[tuple[str, int], ...] = ()
+    keys: int | None = None
 
 
 class RowReader(Protocol):
@@ -81,7 +90,7 @@ class RowReader(Protocol):
         """For each column the sum of its values' hashes."""
 
     def row_hashes(self, scratch: Scratch, table: Table) -> Counter[int]:
-        """The hashes of all rows, over the table's columns without its surrogate keys."""
+        """The hashes of all rows, with surrogate keys only where a row refers to them."""
 
     def rows(self, scratch: Scratch, table: Table, hashes: Sequence[int]) -> list[tuple[str | None, ...]]:
         """The rows with these hashes, as text by columns, None for NULL."""
@@ -116,8 +125,8 @@ def read_rows(reader: RowReader, scratch: Scratch, tables: Sequence[Table], mask
         elif digest.count:
             many = f"{digest.count} row" + ("s" if digest.count > 1 else "")
             facts.add(Fact("rows", name, f"{many}, {shown(digest.total)}"))
-            for column, total in digest.keys:
-                asides.add(Fact("generated keys", f"{name}.{column}", shown(total)))
+            if digest.keys is not None:
+                asides.add(Fact("generated keys", name, shown(digest.keys)))
     return Fingerprint(frozenset(facts), frozenset(asides))
 
 
@@ -203,7 +212,6 @@ def explain_rows(
         reader.column_totals(scratch, one) if present else {}
         for scratch, present in zip((first, second), pair, strict=True)
     ]
-    compared = [column for column in one.columns if column not in one.surrogates]
     lines = []
     for scratch, only in ((first, counts[0] - counts[1]), (second, counts[1] - counts[0])):
         chosen = sorted(only)[:limit]
@@ -211,7 +219,7 @@ def explain_rows(
         lines.append((tuple(sorted(_line(one, row) for row in rows))[:limit], only.total()))
     return RowDifference(
         table,
-        tuple(column for column in compared if totals[0].get(column) != totals[1].get(column)),
+        tuple(column for column in one.columns if totals[0].get(column) != totals[1].get(column)),
         lines[0][0],
         lines[1][0],
         lines[0][1],

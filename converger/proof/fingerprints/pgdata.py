@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from converger.proof.facts import Fact
-from converger.proof.fingerprints.data import ROW_LIMIT, Digest, Table
+from converger.proof.fingerprints.data import ROW_LIMIT, Digest, Surrogate, Table
 from converger.proof.fingerprints.pgsession import preparation, quoted
 from converger.proof.fingerprints.pgsql import kept, lasting
 from converger.proof.scratch import Row, Scratch, Server
@@ -32,6 +32,13 @@ _FEEDING = """
         AND w.deptype = 'n'
 """
 
+# The columns that refer to a column by a foreign key.
+_REFERRING = """
+    FROM pg_constraint k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) p (mine, theirs)
+    JOIN pg_class kc ON kc.oid = k.conrelid JOIN pg_namespace kn ON kn.oid = kc.relnamespace
+    JOIN pg_attribute ka ON ka.attrelid = k.conrelid AND ka.attnum = p.mine
+    WHERE k.contype = 'f' AND k.confrelid = a.attrelid AND p.theirs = a.attnum"""
+
 # Tables without a page have no rows. Foreign tables are somebody else's; a materialized view may be stale,
 # so that its rows say something.
 TABLES = f"""
@@ -41,12 +48,15 @@ SELECT n.nspname, c.relname, pg_relation_size(c.oid) / current_setting('block_si
         WHEN row_security_active(c.oid) THEN 'row security hides some' END,
     (SELECT coalesce(array_agg(a.attname::text), '{{}}') FROM pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
-    (SELECT coalesce(array_agg(a.attname::text), '{{}}') FROM pg_attribute a
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(a.attname, (
+            SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array(kn.nspname, kc.relname, ka.attname)), '[]')
+            {_REFERRING}))), '[]')
+        FROM pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attnotnull AND {_UNIQUE}
             AND EXISTS (SELECT FROM pg_class s JOIN ({_FEEDING}) f ON f.sequence = s.oid
                 WHERE s.relkind = 'S' AND f.relation = c.oid AND f.number = a.attnum)
-            AND NOT EXISTS (SELECT FROM pg_constraint k
-                WHERE k.contype = 'f' AND k.confrelid = c.oid AND a.attnum = ANY (k.confkey)))
+            AND NOT EXISTS (SELECT {_REFERRING}
+                AND (NOT has_table_privilege(kc.oid, 'SELECT') OR row_security_active(kc.oid))))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated) AND c.relpersistence <> 't'
     AND {kept("c.oid")} AND {lasting("n.nspname")} AND pg_relation_size(c.oid) > 0
@@ -100,12 +110,9 @@ class PostgresRows:
         split = -(-len(selects) // _AT_ONCE)
         digests = {}
         for number, count, total, keys in (row for rows in answers[:split] for row in rows):
-            table = tables[number]
             complete = None if count > ROW_LIMIT else count
-            digests[table.object] = Digest(
-                complete,
-                int(total or 0),
-                tuple((name, int(key or 0)) for name, key in zip(table.surrogates, keys or (), strict=False)),
+            digests[tables[number].object] = Digest(
+                complete, int(total or 0), None if keys is None else int(keys)
             )
         self.positions = frozenset(
             Fact("sequence position", f"{schema}.{name}", f"will give values that {table} already has")
@@ -120,20 +127,22 @@ class PostgresRows:
         """See `RowReader.column_totals`."""
         if not table.columns:
             return {}
-        sums = ", ".join(_sum(f"ROW({quoted(column)})") for column in table.columns)
+        sums = ", ".join(f"sum({_hash(f'ROW({quoted(column)})')})" for column in table.columns)
         row = self._ask(scratch, [f"SELECT {sums} FROM ONLY {_place(table)}"])[0][0]
         return {column: int(total or 0) for column, total in zip(table.columns, row, strict=True)}
 
     def row_hashes(self, scratch: Scratch, table: Table) -> Counter[int]:
         """See `RowReader.row_hashes`."""
-        sql = f"SELECT {_hash(_row(table))}, count(*) FROM ONLY {_place(table)} GROUP BY 1"
+        sql = f"SELECT {_hash(_row(table))}, count(*) FROM ONLY {_place(table)} t GROUP BY 1"
         return Counter(dict(self._ask(scratch, [sql])[0]))
 
     def rows(self, scratch: Scratch, table: Table, hashes: Sequence[int]) -> list[tuple[str | None, ...]]:
         """See `RowReader.rows`."""
         wanted = ", ".join(str(value) for value in hashes)
-        cells = ", ".join(f"{quoted(column)}::text" for column in table.columns)
-        sql = f"SELECT {cells} FROM ONLY {_place(table)} WHERE {_hash(_row(table))} IN ({wanted}) LIMIT 1000"
+        cells = ", ".join(f"t.{quoted(column)}::text" for column in table.columns)
+        sql = (
+            f"SELECT {cells} FROM ONLY {_place(table)} t WHERE {_hash(_row(table))} IN ({wanted}) LIMIT 1000"
+        )
         return self._ask(scratch, [sql])[0]
 
     def _ask(self, scratch: Scratch, statements: Sequence[str]) -> list[list[Row]]:
@@ -151,7 +160,10 @@ def tables(rows: Iterable[Row]) -> tuple[Table, ...]:
                     schema,
                     name,
                     tuple(sorted(columns)),
-                    tuple(sorted(surrogates)),
+                    tuple(
+                        Surrogate(column, tuple(tuple(referrer) for referrer in referrers))
+                        for column, referrers in sorted(surrogates)
+                    ),
                     pages * _MOST_ROWS_PER_PAGE > ROW_LIMIT,
                     obstacle,
                 )
@@ -168,8 +180,22 @@ def _place(table: Table) -> str:
 
 
 def _row(table: Table) -> str:
-    columns = [column for column in table.columns if column not in table.surrogates]
-    return f"ROW({', '.join(map(quoted, columns))})"
+    """The row of table `t` that is compared, as SQL."""
+    referrers = {surrogate.column: surrogate.referrers for surrogate in table.surrogates}
+    return f"ROW({', '.join(_cell(column, referrers.get(column)) for column in table.columns)})"
+
+
+def _cell(column: str, referrers: tuple[tuple[str | None, str, str], ...] | None) -> str:
+    cell = f"t.{quoted(column)}"
+    if referrers is None:
+        return cell
+    if not referrers:
+        return "NULL"
+    referred = " OR ".join(
+        f"{cell} IN (SELECT {quoted(other)} FROM {quoted(schema or '')}.{quoted(table)})"
+        for schema, table, other in referrers
+    )
+    return f"CASE WHEN {referred} THEN {cell} END"
 
 
 def _hash(row: str) -> str:
@@ -177,21 +203,25 @@ def _hash(row: str) -> str:
     return f'hashtextextended({row}::text COLLATE "C", 0)'
 
 
-def _sum(row: str) -> str:
-    return f"sum({_hash(row)})"
-
-
 def _digest(number: int, table: Table) -> str:
     place = _place(table)
-    keys = ", ".join(_sum(f"ROW({quoted(column)})") for column in table.surrogates)
-    keys = f"ARRAY[{keys}]" if keys else "NULL::numeric[]"
+    limit = f" LIMIT {ROW_LIMIT + 1}" if table.large else ""
+    keys = "NULL::numeric"
+    inner = _hash(_row(table))
+    if table.surrogates:
+        keys = "sum(hashtextextended(h::text || k, 0))"
+        inner += (
+            f', ROW({", ".join(f"t.{quoted(each.column)}" for each in table.surrogates)})::text COLLATE "C"'
+        )
+    else:
+        inner += ", ''"
     if not table.large:
-        return f"SELECT {number}, count(*), {_sum(_row(table))}, {keys} FROM ONLY {place}"
+        return f"SELECT {number}, count(*), sum(h), {keys} FROM (SELECT {inner} FROM ONLY {place} t OFFSET 0) x (h, k)"
     # Rows are counted before they are hashed. What the file's size says is no measure: it keeps dead rows.
     return (
-        f"SELECT {number}, y.n, z.total, z.keys FROM (SELECT count(*) AS n FROM (SELECT FROM ONLY {place}"
-        f" LIMIT {ROW_LIMIT + 1}) x) y LEFT JOIN LATERAL (SELECT {_sum(_row(table))} AS total, {keys} AS keys"
-        f" FROM ONLY {place} WHERE y.n <= {ROW_LIMIT}) z ON true"
+        f"SELECT {number}, y.n, z.total, z.keys FROM (SELECT count(*) AS n FROM (SELECT FROM ONLY {place}{limit}"
+        f") x) y LEFT JOIN LATERAL (SELECT sum(h) AS total, {keys} AS keys FROM (SELECT {inner} FROM ONLY {place} t"
+        f" WHERE y.n <= {ROW_LIMIT} OFFSET 0) x (h, k)) z ON true"
     )
 
 

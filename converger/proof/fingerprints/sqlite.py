@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from converger.proof.facts import Fact, Fingerprint, Mask
-from converger.proof.fingerprints.data import ROW_LIMIT, Digest, Table, read_rows
+from converger.proof.fingerprints.data import ROW_LIMIT, Digest, Surrogate, Table, read_rows
 from converger.proof.fingerprints.sqlitesql import (
     Constraint,
     NotUnderstood,
@@ -97,14 +97,9 @@ class SqliteRows:
         found = {table.object: Digest(None, 0) for table in tables if table.large}
         answers = self._server.query_all(scratch, [_select(table) for table in small]) if small else []
         for table, rows in zip(small, answers, strict=True):
-            hidden = [table.columns.index(column) for column in table.surrogates]
+            keys = sum(map(_hash, rows)) if table.surrogates else None
             found[table.object] = Digest(
-                len(rows),
-                sum(_hash(row) for row in _rows(table, rows)),
-                tuple(
-                    (column, sum(_hash((row[place],)) for row in rows))
-                    for column, place in zip(table.surrogates, hidden, strict=True)
-                ),
+                len(rows), sum(map(_hash, self._compared(scratch, table, rows))), keys
             )
         return found
 
@@ -117,7 +112,8 @@ class SqliteRows:
 
     def row_hashes(self, scratch: Scratch, table: Table) -> Counter[int]:
         """See `RowReader.row_hashes`."""
-        return Counter(_hash(row) for row in _rows(table, self._server.query(scratch, _select(table))))
+        rows = self._server.query(scratch, _select(table))
+        return Counter(map(_hash, self._compared(scratch, table, rows)))
 
     def rows(self, scratch: Scratch, table: Table, hashes: Sequence[int]) -> list[tuple[str | None, ...]]:
         """See `RowReader.rows`."""
@@ -125,9 +121,26 @@ class SqliteRows:
         rows = self._server.query(scratch, _select(table))
         return [
             tuple(None if value is None else str(value) for value in row)
-            for row, compared in zip(rows, _rows(table, rows), strict=True)
+            for row, compared in zip(rows, self._compared(scratch, table, rows), strict=True)
             if _hash(compared) in wanted
         ]
+
+    def _compared(self, scratch: Scratch, table: Table, rows: Sequence[Row]) -> Sequence[Row]:
+        """The rows with None for a surrogate key to which no row refers."""
+        for surrogate in table.surrogates:
+            place = table.columns.index(surrogate.column)
+            referred = {
+                value
+                for _, name, column in surrogate.referrers
+                for (value,) in self._server.query(
+                    scratch,
+                    f"SELECT DISTINCT {_quoted(column)} FROM {_quoted(name)}",  # noqa: S608
+                )
+            }
+            rows = [
+                row if row[place] in referred else (*row[:place], None, *row[place + 1 :]) for row in rows
+            ]
+        return rows
 
 
 def _schema(
@@ -199,20 +212,13 @@ def _with_rows(server: Server, scratch: Scratch, tables: Sequence[_SqliteTable])
             for table in plain
         ],
     )
-    referred = {
-        (constraint.parent or "").lower()
-        for table in tables
-        if table.parsed
-        for constraint in table.parsed.constraints
-        if constraint.kind == "foreign key"
-    }
     found = [
         Table(
             table.name,
             None,
             table.name,
             tuple(sorted(table.columns)),
-            () if table.name.lower() in referred else _surrogates(table),
+            _surrogates(table, tables),
             count > ROW_LIMIT,
         )
         for table, [(count,)] in zip(plain, counts, strict=True)
@@ -226,7 +232,7 @@ def _with_rows(server: Server, scratch: Scratch, tables: Sequence[_SqliteTable])
     return tuple(sorted(found, key=lambda table: table.object))
 
 
-def _surrogates(table: _SqliteTable) -> tuple[str, ...]:
+def _surrogates(table: _SqliteTable, tables: Sequence[_SqliteTable]) -> tuple[Surrogate, ...]:
     """The column that stands for the row's number, if there is one."""
     if table.parsed is None or "without rowid" in table.parsed.options:
         return ()
@@ -237,7 +243,16 @@ def _surrogates(table: _SqliteTable) -> tuple[str, ...]:
     name = keys[0].columns[0]
     if types[name].split(" ")[0] != "integer":
         return ()
-    return tuple(column for column in table.columns if column.lower() == name)
+    referrers = tuple(
+        (None, other.name, column)
+        for other in tables
+        if other.parsed
+        for each in other.parsed.constraints
+        if each.kind == "foreign key" and (each.parent or "").lower() == table.name.lower()
+        for column, theirs in zip(each.columns, each.parent_columns or (name,), strict=False)
+        if theirs == name
+    )
+    return tuple(Surrogate(column, referrers) for column in table.columns if column.lower() == name)
 
 
 def _counters(server: Server, scratch: Scratch, left_out: set[str]) -> set[Fact]:
@@ -255,14 +270,6 @@ def _is_virtual(sql: str) -> bool:
 def _select(table: Table) -> str:
     columns = ", ".join(_quoted(column) for column in table.columns) or "1"
     return f"SELECT {columns} FROM {_quoted(table.name)}"  # noqa: S608
-
-
-def _rows(table: Table, rows: Sequence[Row]) -> Sequence[Row]:
-    """The rows without surrogate keys."""
-    places = [place for place, column in enumerate(table.columns) if column not in table.surrogates]
-    return (
-        rows if len(places) == len(table.columns) else [tuple(row[place] for place in places) for row in rows]
-    )
 
 
 def _hash(row: Row) -> int:
