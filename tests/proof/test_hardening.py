@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from converger.converge import converge
 from converger.outcome import Options, Outcome, Silent
+from converger.proof import prove
 from tests.alembic_project import ENV_PY, AlembicProject, two_harmless_heads
 
 from .conftest import Production
@@ -278,7 +281,7 @@ def test_a_version_table_that_the_upgrade_does_not_reach(project: AlembicProject
     outcome = run(project, "refused")
     assert outcome.proof is not None
     error = outcome.proof.conflicts[0].error or ""
-    assert "the version table says base0001" in error
+    assert re.search(r"the version table says \w+ where \w+ was expected", error)
     assert "env.py upgraded blue_version before, and left it out this time" in error
 
 
@@ -353,20 +356,26 @@ def test_a_daemon_of_a_migration_does_not_outlive_the_run(project: AlembicProjec
     )
     run(project, "merged")
     started = [int(line) for line in pids.read_text().split()]
-    assert len(started) == 3  # at once, from the other head, and on its own
+    assert len(started) >= 3  # each time that the revision was run
     assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
 
 
-def test_an_edit_while_the_proof_runs_is_noticed(project: AlembicProject) -> None:
+def test_an_edit_while_the_proof_runs_is_noticed(
+    project: AlembicProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only a body changes: the graph is the same, but what was proven is not what is there."""
     path = project.sql("bbbb0002", "bbbb0001", "CREATE TABLE t (id INTEGER)")
-    changed = path.read_text().replace("CREATE TABLE t ", "CREATE TABLE accounts ")
+    original = prove.prove
 
-    class Editor(Silent):
-        def step(self, text: str, done: int, total: int) -> None:
-            path.write_text(changed)
+    def prove_and_edit(*args: Any) -> prove.Proven:
+        proven = original(*args)
+        path.write_text(path.read_text().replace("CREATE TABLE t ", "CREATE TABLE accounts "))
+        return proven
 
-    outcome = converge(Options(cwd=project.root), Editor())
+    monkeypatch.setattr(prove, "prove", prove_and_edit)
+    outcome = converge(Options(cwd=project.root), Silent())
+    assert outcome.proof is not None
+    assert outcome.proof.verdict == "commute"
     assert reason(outcome)[0] == "history-changed"
     assert not list(project.versions.glob("*merge*"))
 
