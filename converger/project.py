@@ -49,6 +49,8 @@ class Project:
     """Post-write hooks as Alembic's `Config.get_hooks_list()` gives them: `_hook_name`, `type`, `options`, …"""
     databases: tuple[str, ...] = ()
     """The ini sections of a project with several databases (Alembic's multidb template); () for one."""
+    database_urls: tuple[str | None, ...] = ()
+    """The `sqlalchemy.url` of each of these sections."""
     problems: tuple[Problem, ...] = ()
 
 
@@ -94,6 +96,7 @@ def load_project(tree: Tree, *, config: Path | None, section: str = "alembic", c
         timezone=settings.text("timezone"),
         sqlalchemy_url=_url(settings, databases),
         databases=databases,
+        database_urls=tuple(settings.optional_text_of(name, "sqlalchemy.url") for name in databases),
         revision_environment=settings.loose_flag("revision_environment"),
         hooks=hooks,
         problems=tuple(problems),

@@ -24,7 +24,7 @@ from converger.proof.door import Door
 from converger.proof.packing import packed
 from converger.proof.process import Flask, LoadFailed, Worker
 from converger.proof.scratch import Server
-from converger.proof.servers import dialect_of, driver_of, open_server
+from converger.proof.servers import check_one_dialect, dialect_of, driver_of, open_server
 from converger.proof.sites import Site, Sites
 from converger.proof.start import StartingPoint
 
@@ -70,6 +70,8 @@ class Bench:
         with ExitStack() as stack, _needs_room():
             self._dialect = dialect_of(self._options.database_url, self.project.sqlalchemy_url)
             self.driver = driver_of(self._options.database_url, self.project.sqlalchemy_url)
+            urls = dict(zip(self.project.databases, self.project.database_urls, strict=False))
+            check_one_dialect(self._options.database_url, urls)
             self._folder = stack.enter_context(run_folder())
             self._program = self._folder / "converger-inside.pyz"
             self._program.write_bytes(packed())

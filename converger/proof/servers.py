@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -86,6 +86,25 @@ def dialect_of(database_url: str | None, project_url: str | None) -> str:
     if dialect not in SUPPORTED:
         raise _unsupported(dialect, "--database-url" if given else "sqlalchemy.url")
     return dialect
+
+
+def check_one_dialect(database_url: str | None, project_urls: Mapping[str, str | None]) -> None:
+    """Raise CouldNotEvaluate `several-dialects` where a project has databases of several, and none was chosen.
+
+    `project_urls` are the configured URLs of a project with several databases, by section.
+    """
+    if _given(database_url):
+        return
+    found = {section: _configured(url) for section, url in project_urls.items()}
+    known = {section: url.dialect for section, url in found.items() if url is not None}
+    if len({_family(url) for url in found.values() if url is not None}) > 1:
+        names = ", ".join(f"{section}: {dialect}" for section, dialect in known.items())
+        raise CouldNotEvaluate(
+            f"the project's databases are of several dialects ({names}), and a proof runs on one server.",
+            code="several-dialects",
+            hint="If the migrations of all run on one of them, name a server of it with --database-url;"
+            " otherwise --skip-validation writes the merges without a proof.",
+        )
 
 
 def driver_of(database_url: str | None, project_url: str | None) -> str | None:
