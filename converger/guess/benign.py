@@ -19,6 +19,9 @@ _INSPECTING = (
     "table_exists",
     "index_exists",
 )
+_PURE = frozenset(
+    "loads dumps close commit rollback flush getLogger info warning debug error exception".split()
+)
 _NAMES = frozenset(
     "len str int float bool repr print isinstance issubclass set list dict tuple frozenset sorted reversed any all"
     " enumerate zip range map filter min max sum abs hasattr getattr type iter next super vars id hash open format"
@@ -28,7 +31,7 @@ _NAMES = frozenset(
     " begin_nested commit rollback close flush expunge_all autocommit_block connect inspect info warning warn debug"
     " error exception critical log yield_per options limit order_by offset group_by filter_by where query select_from"
     " configure reflect isoformat hex now utcnow today timedelta total_seconds group match search compile sub"
-    " loads dumps load dump strftime strptime exit".split()
+    " remove round setattr discard loads dumps load dump strftime strptime exit".split()
 )
 
 
@@ -37,17 +40,14 @@ def is_type_library(path: str) -> bool:
     return path.partition(".")[0] in _TYPE_LIBRARIES
 
 
-def is_project_code(path: str) -> bool:
-    """Whether a full name is neither of the standard library, nor of Alembic, nor an inspecting helper."""
-    root, _, rest = path.partition(".")
-    if not path or root in sys.stdlib_module_names or root in ("alembic", "__future__"):
-        return False
-    return not rest.rpartition(".")[2].startswith(_INSPECTING)
-
-
 def does_nothing(path: str, name: str) -> bool:
     """Whether a call is known to change nothing. `path` is its full name, if it is imported."""
     root = path.partition(".")[0]
     if root in sys.stdlib_module_names:
         return True
+    if path and root not in (
+        "alembic",
+        "__future__",
+    ):  # the project's own, or a library's: only by what it is called
+        return name in _PURE or name.startswith(_INSPECTING)
     return name in _NAMES or name.startswith(_INSPECTING)

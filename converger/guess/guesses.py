@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from converger.guess.model import Action, Footprint, Guess, Guesses, Place
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _ERRORS = (SyntaxError, ValueError, MemoryError, RecursionError)
 _MOST = 200
 """Guesses that are made; whoever has more does not need the rest."""
+_COMPARISONS = 400_000
+"""Pairs of actions that are held against each other for one line of history: a second or two."""
 
 
 def read_footprint(data: bytes) -> Footprint:
@@ -38,6 +41,7 @@ def guess(graph: Graph, lines: Iterable[LinePlan], read: Callable[[str], bytes])
     where it cannot; the revision then counts as computed)."""
     footprints: dict[str, Footprint] = {}
     found: list[Guess] = []
+    unfinished: set[str] = set()
     for line in lines:
         if len(line.heads) < 2:
             continue
@@ -45,10 +49,15 @@ def guess(graph: Graph, lines: Iterable[LinePlan], read: Callable[[str], bytes])
         for id in branches.revisions:
             if id not in footprints:
                 footprints[id] = _footprint(graph, id, read)
-        found += _Comparison(graph, branches, footprints).guesses()
+        comparison = _Comparison(graph, branches, footprints)
+        found += comparison.guesses()
+        if comparison.left == 0:
+            unfinished.update(branches.revisions)
     order = {"likely": 0, "possible": 1}
     found.sort(key=lambda g: (order[g.confidence], g.kind, g.object, [p.revision for p in g.places]))
-    computed = tuple(sorted(id for id, footprint in footprints.items() if footprint.unknown))
+    computed = tuple(
+        sorted(id for id, footprint in footprints.items() if footprint.unknown or id in unfinished)
+    )
     return Guesses(tuple(found[:_MOST]), tuple(sorted(footprints)), computed)
 
 
@@ -79,6 +88,8 @@ class _Comparison:
     """Actions of all revisions of a line, by what they are about."""
 
     def __init__(self, graph: Graph, branches: _Branches, footprints: Mapping[str, Footprint]) -> None:
+        self.left = _COMPARISONS
+        """0: not everything was compared."""
         self._graph = graph
         self._branches = branches
         self._footprints = footprints
@@ -92,11 +103,12 @@ class _Comparison:
                     about.setdefault(key, {})[id, action] = None
         found: dict[tuple[str, str, str, str], Guess] = {}
         for members in about.values():
-            listed = list(members)
-            for number, (one, x) in enumerate(listed):
-                for other, y in listed[number + 1 :]:
-                    if one != other and self._branches.meet(one, other):
-                        self._compare(one, x, other, y, found)
+            for (one, x), (other, y) in combinations(members, 2):
+                if one != other and self._branches.meet(one, other):
+                    if self.left == 0:
+                        break
+                    self.left -= 1
+                    self._compare(one, x, other, y, found)
         return _roots(list(found.values()))
 
     def _compare(

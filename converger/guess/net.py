@@ -38,7 +38,8 @@ def renamed(action: Action) -> Name:
 
 def owner_key(action: Action) -> Key:
     """The table (or type) that something belongs to."""
-    return ("type" if action.kind in ("type", "label") else "relation", action.owner)
+    kind = "type" if action.kind in ("type", "label") else action.kind
+    return (kind if kind in ("type", "function", "schema", "extension") else "relation", action.owner)
 
 
 def _key(action: Action, owner: Name, part: str) -> Key:
@@ -176,7 +177,9 @@ class _Lives:
     def _replacing(self, key: Key, made: Action) -> Action:
         dropped = self._dropped[key]
         if dropped.kind in ("table", "type"):
-            return replace(_under(made, key), verb="rebuild", line=dropped.line, tolerant=False)
+            # A type is mostly renamed out of the way first: then only the making has its name.
+            line = made.line if made.kind == "type" else dropped.line
+            return replace(_under(made, key), verb="rebuild", line=line, tolerant=False)
         return replace(
             made, verb="alter", aspect="definition", tolerant=False, guarded=made.guarded or dropped.guarded
         )

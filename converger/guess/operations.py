@@ -40,6 +40,14 @@ class Call:
             raise Unknown
         return value
 
+    def schema(self, *names: str) -> str | None:
+        """A schema's name; where it is computed, the text that computes it stands for it."""
+        for name in names or ("schema",):
+            value = self.keywords.get(name)
+            if value is not None:
+                return value if isinstance(value, str) else f"<{self.texts[name]}>"
+        return None
+
     def columns(self, at: int, *names: str) -> list[str]:
         """A list of column names; expressions in it are left out."""
         value = self.value(at, *names, default=())
@@ -77,7 +85,7 @@ class _Operation:
     def table(self, at: int, *names: str) -> Name:
         if self.batch is not None:
             return self.batch
-        return named(self.call.text(at, *names), self.call.text_or_none(-1, "schema", "source_schema"))
+        return named(self.call.text(at, *names), self.call.schema("schema", "source_schema"))
 
     def action(self, verb: str, kind: str, owner: Name, part: str = "", **more: Any) -> Action:
         more.setdefault("line", self.call.line)
@@ -181,9 +189,7 @@ def _create_index(op: _Operation) -> Iterator[Action]:
 
 def _drop_index(op: _Operation) -> Iterator[Action]:
     call = op.call
-    table = op.batch or named(
-        call.text_or_none(1, "table_name", "tablename") or "", call.text_or_none(-1, "schema")
-    )
+    table = op.batch or named(call.text_or_none(1, "table_name", "tablename") or "", call.schema())
     yield op.action(
         "drop", "index", table, call.text(0, "index_name", "name"), tolerant=call.flag("if_exists")
     )
@@ -215,7 +221,7 @@ def _create_foreign_key(op: _Operation) -> Iterator[Action]:
     call = op.call
     table = op.table(1, "source_table", "source")
     referent_at = op.at(2, table_at=1)
-    schema = call.text_or_none(-1, "referent_schema")
+    schema = call.schema("referent_schema")
     referent = named(call.text(referent_at, "referent_table", "referent"), schema)
     yield from _column_uses(op, table, call.columns(referent_at + 1, "local_cols"))
     if referent != table:

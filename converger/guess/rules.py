@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import NamedTuple
 
 from converger.guess.model import Action, Confidence, Word
@@ -28,7 +27,6 @@ _DUPLICATES = {
 }
 _REPLACED = {"view": "view-replaced", "function": "function-replaced"}
 _DROPPED = {"table": "dropped-table-used", "column": "dropped-column-used"}
-_ROWS = ("insert", "update", "delete")
 
 
 def clash(x: Action, y: Action) -> Clash | None:
@@ -53,13 +51,15 @@ def _alike(x: Action, y: Action) -> Clash | None:
     if x.verb == y.verb == "create" and x.kind == y.kind == "label" and x.owner == y.owner:
         return _labels(x, y)
     if x.verb == y.verb == "create" and x.kind == y.kind == "constraint" and x.owner == y.owner:
-        if x.aspect == y.aspect == "primary" and x.part != y.part:
+        if x.aspect == y.aspect == "primary":
             return Clash("second-primary-key", _confidence(x, y), str(x.owner))
         if not x.part and not y.part:
             same = x.aspect == y.aspect and (x.aspect == "check" or x.detail == y.detail)
             return Clash("generated-constraint-name", "possible", str(x.owner)) if same else None
-    if x.verb == y.verb == "create" and x.kind == "index" and not x.part:
-        return None
+    if x.verb == y.verb == "create" and x.kind == y.kind == "index" and not x.part:
+        # The name is made of table and columns; what is taken gets a number.
+        same = not y.part and x.owner == y.owner and x.detail.split(")")[0] == y.detail.split(")")[0]
+        return Clash("generated-constraint-name", "possible", str(x.owner)) if same else None
     if key_of(x) != key_of(y) or x.kind == "rows" or y.kind == "rows":
         return None
     if x.verb == y.verb == "create":
@@ -69,7 +69,8 @@ def _alike(x: Action, y: Action) -> Clash | None:
     if x.verb == y.verb == "rename":
         return None if x.guarded and y.guarded else Clash("renamed-twice", _confidence(x, y), x.object)
     if x.verb == y.verb == "rebuild":
-        return None if x.detail == y.detail else Clash("last-writer-wins", _confidence(x, y), x.object)
+        same = x.detail == y.detail
+        return None if same else Clash("last-writer-wins", _rebuild_confidence(x, y), x.object)
     if x.verb == y.verb == "alter":
         return _altered_twice(x, y)
     return None
@@ -100,7 +101,9 @@ def _created_twice(x: Action, y: Action) -> Clash | None:
 
 def _altered_twice(x: Action, y: Action) -> Clash | None:
     if x.kind == "privilege":
-        return Clash("grant-and-revoke", "likely", str(x.owner)) if x.aspect != y.aspect else None
+        shared = x.detail == y.detail or any(a.detail.startswith("ALL") for a in (x, y))
+        opposite = x.aspect != y.aspect and shared
+        return Clash("grant-and-revoke", _confidence(x, y), str(x.owner)) if opposite else None
     if x.aspect != y.aspect or x.detail == y.detail or x.guarded or y.guarded:
         return None
     confidence: Confidence = (
@@ -119,7 +122,7 @@ def _one_way(x: Action, y: Action) -> Clash | None:
             return Clash(_DUPLICATES.get(x.kind, "duplicate-object"), _confidence(x, y), _renamed_to(x))
     if x.verb == "drop" and y.verb == "create" and key_of(x) == key_of(y):
         return Clash("drop-if-exists", _confidence(x, y), x.object) if _soft(x) else None
-    if y.guarded:
+    if y.guarded or (x.verb == y.verb and key_of(x) == key_of(y)):
         return None  # mostly it asks first whether the thing is there
     if x.verb in ("drop", "rename"):
         return _gone(x, y)
@@ -127,6 +130,9 @@ def _one_way(x: Action, y: Action) -> Clash | None:
         return _rebuilt(x, y)
     if y.verb == "insert" and x.kind == "column" and x.owner == y.owner:
         return _inserted(x, y)
+    if x.verb == "alter" and x.aspect == "type" and y.aspect == "view" and x.owner == y.owner:
+        found = _touches(y, x.part)
+        return Clash("view-dependency", "possible" if x.guarded else found, x.object) if found else None
     return None
 
 
@@ -184,7 +190,12 @@ def _rebuilt(x: Action, y: Action) -> Clash | None:
     changes = y.verb in ("create", "alter", "drop", "rename") and y.kind not in ("rows", "privilege")
     if not changes or key_of(y) == key_of(x):
         return None
-    return Clash("lost-by-table-rebuild", _confidence(x, y), str(x.owner))
+    return Clash("lost-by-table-rebuild", _rebuild_confidence(x, y), str(x.owner))
+
+
+def _rebuild_confidence(x: Action, y: Action) -> Confidence:
+    """A batch makes a table anew only where the database cannot alter it."""
+    return "possible" if "batch" in (x.aspect, y.aspect) else _confidence(x, y)
 
 
 def _inserted(x: Action, y: Action) -> Clash | None:
@@ -236,8 +247,3 @@ def _disjoint(one: str, other: str) -> bool:
         return False
     left, right = (dict(_EQUAL.findall(text)) for text in (one, other))
     return any(column in right and right[column] != value for column, value in left.items())
-
-
-def without_line(action: Action) -> Action:
-    """For comparing what is done, not where."""
-    return replace(action, line=0)

@@ -70,11 +70,17 @@ class _Statement:
     def _action(self, verb: str, kind: ObjectKind, owner: Name, part: str = "", **more: object) -> Action:
         return Action(verb, kind, owner, part, line=self._line, **more)  # type: ignore[arg-type]
 
-    def _uses(self, *without: Name) -> Iterator[Action]:
+    def _uses(self, *without: Name, aspect: str = "") -> Iterator[Action]:
         for table in self._words.tables():
             if table not in without:
                 yield self._action(
-                    "use", "table", table, words=self._mentions, alone=self._alone, detail=self._words.text()
+                    "use",
+                    "table",
+                    table,
+                    words=self._mentions,
+                    alone=self._alone,
+                    aspect=aspect,
+                    detail=self._words.text(),
                 )
 
     # -- CREATE ------------------------------------------------------------------------------------
@@ -104,7 +110,7 @@ class _Statement:
         part = words.arguments() if kind == "function" else ""
         detail = words.text()
         if kind in ("table", "view"):
-            yield from self._uses(name)
+            yield from self._uses(name, aspect="view" if kind == "view" else "")
         if replace:
             yield self._action("alter", kind, name, part, aspect="definition", detail=detail)
         else:
@@ -129,6 +135,9 @@ class _Statement:
         words.skip_to("ON")
         table = words.name()
         yield self._action("use", "table", table, words=self._mentions)
+        if words.skip_if_there("EXECUTE"):
+            words.next()  # FUNCTION or PROCEDURE
+            yield self._action("use", "function", words.name())
         if replace:
             yield self._action("alter", kind, table, name, aspect="definition", detail=words.text())
         else:
@@ -181,9 +190,6 @@ class _Statement:
             owner = Name(index.schema, "")
             yield self._action("drop", "index", owner, index.name)
             yield self._action("create", "index", owner, words.name().name, detail=f"renamed {index.name}")
-        elif what in ("SEQUENCE", "VIEW", "MATERIALIZED", "POLICY", "FUNCTION", "SCHEMA", "EXTENSION", "DATABASE",
-                      "ROLE", "SYSTEM", "DEFAULT"):  # fmt: skip
-            raise Unknown
         else:
             raise Unknown
 
@@ -280,6 +286,5 @@ class _Statement:
         table = words.name()
         words.take("TO" if granting else "FROM")
         role = words.text_from_here()
-        yield self._action(
-            "alter", "privilege", table, f"{what} {role}", aspect="grant" if granting else "revoke"
-        )
+        aspect = "grant" if granting else "revoke"
+        yield self._action("alter", "privilege", table, role, aspect=aspect, detail=what)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from converger.guess.benign import does_nothing, is_project_code, is_type_library
+from converger.guess.benign import does_nothing, is_type_library
 from converger.guess.model import Action, Footprint, Name, Word
 from converger.guess.operations import Call, read_operation, table_name
 from converger.guess.statements import read_sql
@@ -22,14 +22,18 @@ from converger.guess.values import (
     Made,
     binary,
     plain_function,
+    size,
     string_method,
     tables_in,
 )
 from converger.guess.words import Unknown
 
 _ROUNDS = 64
+_MOST = 10_000
 _DEPTH = 6
-_STEPS = 200_000
+_STEPS = 100_000
+_SIZE_OF_A_STEP = 64
+_SQL_OF_A_STEP = 8
 
 
 class _Returned(Exception):
@@ -68,6 +72,8 @@ class _Walker:
         self._quiet = False
         self._depth = 0
         self._steps = 0
+        self._mapped = False
+        """Whether the file maps classes to tables: then setting an attribute may write a row."""
 
     # -- statements --------------------------------------------------------------------------------
 
@@ -118,6 +124,8 @@ class _Walker:
                 value = self._eval(node.value, names)
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                     _bind(target, value, names)
+                    if self._mapped and isinstance(target, ast.Attribute):
+                        self._not_known(node.lineno)  # rows, through an object
         elif isinstance(node, ast.AugAssign):
             value = self._eval(node.value, names)
             old = names.get(node.target.id, UNKNOWN) if isinstance(node.target, ast.Name) else UNKNOWN
@@ -226,6 +234,7 @@ class _Walker:
             return node
         extra = values.get("__table_args__")
         schema = extra.get("schema") if isinstance(extra, dict) else None
+        self._mapped = True
         return Made("mapped", (table,), {"schema": schema} if schema else {})
 
     def _not_known(self, line: int) -> None:
@@ -236,8 +245,14 @@ class _Walker:
 
     def _eval(self, node: ast.expr, names: Names) -> Any:
         self._steps += 1
+        value = self._value(node, names)
+        # What is computed costs as much as it is long: so neither time nor memory grows beyond a bound.
+        self._steps += size(value.text if isinstance(value, Made) else value) // _SIZE_OF_A_STEP
         if self._steps > _STEPS:
             raise _TooLong
+        return value
+
+    def _value(self, node: ast.expr, names: Names) -> Any:
         if isinstance(node, ast.Constant):
             return node.value
         if isinstance(node, ast.Name):
@@ -336,7 +351,7 @@ class _Walker:
             value = plain_function(name, tuple(args))
             if value is not UNKNOWN:
                 return value
-        if not does_nothing(path, name) or is_project_code(path):
+        if not does_nothing(path, name) or (self._mapped and name in ("add", "add_all", "merge")):
             self._not_known(node.lineno)
         if path == "textwrap.dedent" and args and isinstance(args[0], str):
             return args[0]
@@ -357,11 +372,13 @@ class _Walker:
             return UNKNOWN
         if method == "batch_alter_table":
             table = args[0] if args else keywords.get("table_name")
-            schema = keywords.get("schema")
-            fixed = keywords.get("copy_from") is not None
-            return Batch(
-                table if isinstance(table, str) else None, schema if isinstance(schema, str) else None, fixed
-            )
+            schema = _schema(keywords.get("schema"), node)
+            if not isinstance(table, str):
+                return Batch(None, schema)
+            if keywords.get("copy_from") is not None:
+                detail = ast.unparse(node)
+                self._add([Action("rebuild", "table", Name(schema, table), "", node.lineno, "batch", detail)])
+            return Batch(table, schema)
         self._read(method, node, args, keywords, None)
         if method == "create_table" and args and isinstance(args[0], str):
             return Made("table", (args[0],), {k: v for k, v in keywords.items() if k == "schema"})
@@ -399,7 +416,8 @@ class _Walker:
         if isinstance(owner, dict):
             return _of_dict(owner, method, args)
         if isinstance(owner, list) and method in ("append", "extend"):
-            owner += args[:1] if method == "append" else args[0] if isinstance(args[0], list) else [UNKNOWN]
+            more = args[0] if args and method == "extend" else args[:1]
+            owner += more if isinstance(more, list) and size(owner) < _MOST else [UNKNOWN]
             return None
         if isinstance(owner, Made) and owner.what in ("Enum", "ENUM") and method in ("create", "drop"):
             self._enum(owner, method, node.lineno, keywords)
@@ -419,13 +437,16 @@ class _Walker:
             return
         tolerant = keywords.get("checkfirst", True) is not False
         owner = Name(schema if isinstance(schema, str) else None, name)
-        verb = "create" if method == "create" else "drop"
-        self._add([Action(verb, "type", owner, line=line, detail=enum.text, tolerant=tolerant)])  # type: ignore[arg-type]
+        verb: Any = "create" if method == "create" else "drop"
+        self._add([Action(verb, "type", owner, line=line, detail=enum.text, tolerant=tolerant)])
 
     def _execute(self, value: Any, node: ast.Call) -> None:
         if isinstance(value, Bound):
             value = value.owner
         if isinstance(value, str):
+            self._steps += len(value) // _SQL_OF_A_STEP
+            if self._steps > _STEPS:
+                raise _TooLong
             try:
                 # A text over several lines: its first line is where the text begins.
                 first = node.args[0].lineno if node.args else node.lineno
@@ -461,7 +482,7 @@ class _Walker:
         words |= {Word(None, column) for column in columns or ()}
         others = {table_name(table) for table in tables_in(made)} - {target}
         self._add([Action(verb, "rows", target, line=node.lineno, detail=made.text, columns=columns, words=words,
-                          alone=not others, aspect=condition)])  # type: ignore[arg-type]  # fmt: skip
+                          alone=not others, aspect=condition)])  # fmt: skip
         self._mention([made], node)
 
     def _mention(self, values: Sequence[Any], node: ast.Call) -> None:
@@ -481,6 +502,13 @@ def _bind(target: ast.expr, value: Any, names: Names) -> None:
             _bind(part, parts[number] if parts is not None else UNKNOWN, names)
     elif isinstance(target, ast.Subscript | ast.Attribute) and isinstance(target.value, ast.Name):
         names[target.value.id] = UNKNOWN
+
+
+def _schema(value: Any, node: ast.Call) -> str | None:
+    """A schema's name; where it is computed, the text that computes it stands for it."""
+    if value is None or isinstance(value, str):
+        return value
+    return next((f"<{ast.unparse(k.value)}>" for k in node.keywords if k.arg == "schema"), None)
 
 
 def _item(value: Any, key: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -39,8 +40,6 @@ class Batch:
 
     table: str | None
     schema: str | None
-    fixed: bool = False
-    """Made anew from a definition in the file, not from the table as it is."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,9 @@ class Bound:
     name: str
 
 
-_LONGEST = 1_000_000
+_LONGEST = 100_000
+"""Characters or items of a value that is computed; real ones are short, and a bomb in a file must not go off."""
+_PADDING = re.compile(r"\d{4}|%[^%a-zA-Z(]*\*|\{[^{}]*\{")
 
 
 def binary(operator: ast.operator, left: Any, right: Any) -> Any:
@@ -60,13 +61,27 @@ def binary(operator: ast.operator, left: Any, right: Any) -> Any:
         return UNKNOWN
     try:
         if isinstance(operator, ast.Add) and isinstance(left, str | list | tuple | int):
-            return left + right
+            return left + right if size(left) + size(right) < _LONGEST else UNKNOWN
         if isinstance(operator, ast.Mod) and isinstance(left, str):
-            result = left % right
-            return result if len(result) < _LONGEST else UNKNOWN
+            values = tuple(right.values()) if isinstance(right, dict) else right
+            parts = values if isinstance(values, tuple) else (values,)
+            return left % right if _stays_short(left, "%", parts) else UNKNOWN
     except (TypeError, ValueError, KeyError, OverflowError, MemoryError):
         pass
     return UNKNOWN
+
+
+def size(value: Any) -> int:
+    """How much memory a value takes, about, in characters."""
+    return len(value) if isinstance(value, str | list | tuple | dict) else 1
+
+
+def _stays_short(text: str, mark: str, parts: Iterable[Any]) -> bool:
+    """Whether a format filled with these parts is of bounded length; padding in it is not looked into."""
+    if not all(isinstance(part, str | int) for part in parts) or _PADDING.search(text):
+        return False
+    longest = sum(len(str(part)) for part in parts)
+    return len(text) + text.count(mark) * longest < _LONGEST
 
 
 def _holds_unknown(value: Any) -> bool:
@@ -80,13 +95,18 @@ def string_method(text: str, method: str, args: tuple[Any, ...], keywords: Mappi
     if any(part is UNKNOWN or isinstance(part, Made) for part in (*args, *keywords.values())):
         return UNKNOWN
     try:
-        if method == "format" and all(isinstance(v, str | int) for v in (*args, *keywords.values())):
-            return text.format(*args, **keywords) if len(text) < _LONGEST else UNKNOWN
+        if method == "format":
+            short = _stays_short(text, "{", (*args, *keywords.values()))
+            return text.format(*args, **keywords) if short else UNKNOWN
         if method == "join" and len(args) == 1 and isinstance(args[0], list | tuple):
-            return text.join(args[0])
+            length = sum(len(part) + len(text) for part in args[0])
+            return text.join(args[0]) if length < _LONGEST else UNKNOWN
+        if method == "replace" and len(args) == 2:
+            length = len(text) + text.count(args[0]) * len(args[1])
+            return text.replace(*args) if length < _LONGEST else UNKNOWN
         if method in ("strip", "lstrip", "rstrip", "lower", "upper", "title", "capitalize") and not args:
             return getattr(text, method)()
-        if method in ("replace", "split", "removeprefix", "removesuffix"):
+        if method in ("split", "removeprefix", "removesuffix"):
             return getattr(text, method)(*args)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError):
         pass

@@ -90,6 +90,16 @@ class Words:
         while not self.take_if(word):
             self.next()
 
+    def skip_if_there(self, word: str) -> bool:
+        """Skip to behind a word; stay where there is none."""
+        at = self._at
+        try:
+            self.skip_to(word)
+        except Unknown:
+            self._at = at
+            return False
+        return True
+
     def path(self) -> list[str]:
         """The parts of a dotted name."""
         parts = [self._identifier()]
