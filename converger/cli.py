@@ -87,8 +87,14 @@ def main(
     ),
 )
 @click.option("--across-labels", is_flag=True, help="Count heads of different labels or bases as one line.")
+@click.option(
+    "--static",
+    is_flag=True,
+    help="Also guess, from the source alone, how the branches would clash. A guess, not a verdict: it does not"
+    " change the exit code.",
+)
 @command("text", "json")
-def check(shared: Shared, across_labels: bool) -> int:
+def check(shared: Shared, across_labels: bool, static: bool) -> int:
     """Is there one head? Reads the revision files only.
 
     Needs no database and none of the project's dependencies: not a line of the project's code is run.
@@ -97,16 +103,23 @@ def check(shared: Shared, across_labels: bool) -> int:
     Example:
       alembic-converger check
       alembic-converger check -c services/api/alembic.ini --format json
+      alembic-converger check --static         guess what would clash, without a database
     """
-    from converger.inspection import inspect
+    from converger.inspection import guess_about, inspect
     from converger.terminal import emit, emit_bytes
 
     inspection = inspect(_options(shared, across_labels=across_labels))
     _say_project(shared, inspection)
+    guesses = guess_about(inspection) if static else None
     if shared.format == "json":
         from converger.report.json import history_json, to_bytes
 
-        emit_bytes(to_bytes(history_json(inspection.graph, inspection.problems)))
+        found = history_json(inspection.graph, inspection.problems)
+        if static:
+            from converger.report.static import static_json
+
+            found["static"] = static_json(guesses)
+        emit_bytes(to_bytes(found))
     else:
         from converger.report.text import check_text
 
@@ -114,7 +127,12 @@ def check(shared: Shared, across_labels: bool) -> int:
         again += ["-c", shared.alembic_config] if shared.alembic_config else []
         again += ["-n", shared.name] if shared.name else []
         again += ["--across-labels"] if across_labels else []
-        emit(check_text(inspection, look(sys.stdout), shlex.join(again)))
+        lines = check_text(inspection, look(sys.stdout), shlex.join(again))
+        if static:
+            from converger.report.static import static_text
+
+            lines += ["", *static_text(guesses, look(sys.stdout))]
+        emit(lines)
     return inspection.exit_code
 
 

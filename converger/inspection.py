@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from converger.errors import EXIT_OK, EXIT_REFUSED, EXIT_UNEVALUATED, ConfigurationError, Refused
 from converger.git import find_root
@@ -10,6 +11,9 @@ from converger.history import Graph, Problem, WorkingTree, read_history
 from converger.outcome import Options
 from converger.plan import LinePlan, make_plan
 from converger.project import Project, load_project
+
+if TYPE_CHECKING:
+    from converger.guess.model import Guesses
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,19 @@ def inspect(options: Options) -> Inspection:
     except Refused as refusal:
         return Inspection(project, graph, (), problems, refusal)
     return Inspection(project, graph, lines, problems)
+
+
+def guess_about(inspection: Inspection) -> Guesses | None:
+    """What the branches would do to each other, guessed from their source as it is now; nothing is run.
+
+    None where the branches are not known: files could not be read, or the heads have no common ancestor.
+    """
+    if inspection.errors or inspection.refusal:
+        return None
+    from converger.guess.guesses import guess
+
+    tree = WorkingTree(inspection.project.root)
+    return guess(inspection.graph, inspection.lines, lambda path: tree.read(str(tree.root / path)))
 
 
 def read_working_tree(options: Options) -> tuple[Project, Graph, tuple[Problem, ...]]:

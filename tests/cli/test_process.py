@@ -24,6 +24,7 @@ def project(tmp_path: Path) -> AlembicProject:
     [
         ["check"],
         ["check", "--format", "json"],
+        ["check", "--static"],
         ["graph"],
         ["graph", "--all", "--format", "mermaid"],
         ["--help"],
