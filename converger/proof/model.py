@@ -50,11 +50,38 @@ class Conflict:
 
 
 @dataclass(frozen=True)
+class DowngradeRun:
+    """One `alembic downgrade TARGET`, from a state to another (as their heads).
+
+    It takes back the branch of the head `branch`, or all of them where that is None. `differences` says, where it
+    leaves residue, what differs from the state as it was before the upgrade, a line for each; `error` also says why
+    a run could not be judged. `by_merging` is whether the branch's own downgrade, on a database without the other
+    branches, does better.
+    """
+
+    start: tuple[str, ...]
+    end: tuple[str, ...]
+    branch: str | None
+    target: str
+    result: DowngradeResult
+    by_merging: bool = False
+    revision: str | None = None
+    statement: str | None = None
+    error: str | None = None
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Downgrade:
-    """What downgrading from the final head does."""
+    """What downgrading from the final head does: the worst that was seen, by merging if anything is.
+
+    `detail` says why the result is what it is; `by_merging` is whether merging causes it.
+    """
 
     result: DowngradeResult = "not-run"
     detail: str | None = None
+    by_merging: bool = False
+    runs: tuple[DowngradeRun, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -192,17 +192,26 @@ class Worker:
         target: str,
         shared: bool = True,
         reversed_: bool = False,
+        down: bool = False,
         on_begin: Callable[[str], None] = lambda revision: None,
     ) -> Upgrade:
         """Run `alembic upgrade TARGET` (or the project's command) as `order` says; never raises for its failing.
 
         `shared`: others use the server too, so a migration is stopped before it changes what belongs to the
         whole server, such as a role. `reversed_`: see the planned merges with their parents the other way round.
+        `down`: `alembic downgrade TARGET` instead, for which there is no command of the project's.
         """
         following = _Following(on_begin)
         began = time.monotonic()
         argv = [word.replace("{revision}", target) for word in order.argv] if order.argv else None
-        message = {"cmd": "upgrade", "target": target, "shared": shared, "argv": argv, "reversed": reversed_}
+        message = {
+            "cmd": "upgrade",
+            "target": target,
+            "down": down,
+            "shared": shared,
+            "argv": argv,
+            "reversed": reversed_,
+        }
         failure = self._run(message, order, following)
         hidden = None
         if argv and failure is None:
@@ -220,6 +229,7 @@ class Worker:
         message = {
             "cmd": "run",
             "target": "",
+            "down": False,
             "shared": shared,
             "argv": list(order.argv or ()),
             "reversed": False,

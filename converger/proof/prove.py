@@ -13,10 +13,11 @@ from converger.mergefile import Note
 from converger.plan import LinePlan
 from converger.proof.bench import Bench
 from converger.proof.blindness import Blindness
+from converger.proof.downgrades import Downgrades, joined_downgrades, ways_down
 from converger.proof.explain import Explainer
 from converger.proof.laboratory import Databases
 from converger.proof.lattice import Lattice, lattice_of
-from converger.proof.model import PathResult, Proof
+from converger.proof.model import Downgrade, PathResult, Proof
 from converger.proof.paths import Journey, PathRunner
 from converger.proof.scratch import Server
 from converger.proof.squares import Findings, Squares
@@ -75,7 +76,9 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
         final_head=line.final_head,
         blindness=blindness,
     )
-    findings = Squares(lattice, laboratory, budget=bench.proof_budget, progress=bench.progress).run()
+    squares = Squares(lattice, laboratory, budget=bench.proof_budget, progress=bench.progress)
+    ways = ways_down(graph, line, lattice, base.state)
+    findings = squares.run(keep={state for way in ways for state in (way.start, way.end)})
     alone = _from_heads(graph, line, lattice, findings)
     journeys = runner.run(base, skip=frozenset(alone), mask=findings.mask)
     paths = _paths(line, journeys, base_legs, alone)
@@ -86,14 +89,31 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
         reason = blindness.reason(failed.failure, alone=journey.failed_on_its_own)
         if reason is not None:
             return Proven(_unevaluated(bench.server, began, paths), reason)
+    verdict = judge(findings, journeys)
+    downgrade = Downgrade()
+    if verdict == "commute":
+        downgrade = Downgrades(
+            bench=bench,
+            upgrader=upgrader,
+            graph=graph,
+            line=line,
+            lattice=lattice,
+            blindness=blindness,
+            base=base,
+            places=squares.kept,
+            prints=squares.prints,
+            mask=findings.mask,
+            deadline=began + bench.proof_budget,
+        ).run()
     return Proven(
         Proof(
-            verdict=judge(findings, journeys),
+            verdict=verdict,
             dialect=bench.server.dialect,
             server_version=bench.server.server_version,
             seconds=time.monotonic() - began,
             paths=paths,
             conflicts=explainer.conflicts(findings, journeys),
+            downgrade=downgrade,
             notes=(*bench.notes(), *_notes(findings)),
         )
     )
@@ -171,6 +191,7 @@ def _joined(proofs: list[Proof], began: float) -> Proof:
         proofs[-1],
         seconds=time.monotonic() - began,
         paths=tuple(path for proof in proofs for path in proof.paths),
+        downgrade=joined_downgrades([proof.downgrade for proof in proofs]),
     )
 
 

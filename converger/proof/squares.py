@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
@@ -128,8 +128,11 @@ class Squares(Generic[Place]):
         self._laboratory = laboratory
         self._deadline = time.monotonic() + budget
         self._mask = mask
-        self.end_place: Place | None = None
-        self._prints: dict[State, Fingerprint] = {}
+        self.kept: dict[State, Place] = {}
+        """Places that the caller wanted to be kept, and has to drop; as far as they were reached."""
+        self.prints: dict[State, Fingerprint] = {}
+        """Of every state that was reached, read when it was reached first."""
+        self._wanted: frozenset[State] = frozenset()
         self._via: dict[State, str] = {}
         self._places: OrderedDict[State, Place] = OrderedDict()
         self._done: dict[Step, Failure | None] = {}
@@ -143,14 +146,15 @@ class Squares(Generic[Place]):
         self._asides: dict[Difference, None] = {}
         self._compared: set[Square] = set()
 
-    def run(self, *, keep_end: bool = False) -> Findings:
+    def run(self, *, keep: Iterable[State] = ()) -> Findings:
         """Run what the budget allows. Raises CouldNotEvaluate as the laboratory does.
 
-        With `keep_end` the place in the last state is left to the caller, in `end_place`.
+        The places in the states of `keep` are left to the caller, in `kept`; that of the start always is.
         """
         began = time.monotonic()
         empty: State = frozenset()
-        self._prints[empty] = self._laboratory.read(self._laboratory.start, self._mask)
+        self._wanted = frozenset(keep) - {empty}
+        self.prints[empty] = self._laboratory.read(self._laboratory.start, self._mask)
         self._places[empty] = self._laboratory.start
         lanes = ThreadPoolExecutor(max_workers=_LANES)
         try:
@@ -160,8 +164,8 @@ class Squares(Generic[Place]):
             self._total = len(steps) if steps is not None else MOST_STEPS
             whole = self._run_all(lanes) if small else self._run_chosen(lanes, pairs)
             healed = self._healed()
-            if keep_end and self._lattice.full:
-                self.end_place = self._places.pop(self._lattice.full, None)
+            for state in self._wanted & self._places.keys():
+                self.kept[state] = self._places.pop(state)
         finally:
             lanes.shutdown(wait=True, cancel_futures=True)
             for state, place in self._places.items():
@@ -233,7 +237,7 @@ class Squares(Generic[Place]):
 
     def _own_footprint(self, revision: str) -> tuple[Difference, ...] | None:
         below = self._lattice.below(revision)
-        before, after = self._prints.get(below), self._prints.get(below | {revision})
+        before, after = self.prints.get(below), self.prints.get(below | {revision})
         return differences(before.facts, after.facts) if before and after else None
 
     def _go_around(self, square: Square, lanes: ThreadPoolExecutor) -> None:
@@ -281,9 +285,9 @@ class Squares(Generic[Place]):
             if first:
                 self._book_failure(step, done.failure)
         elif done.place is not None and done.fingerprint is not None:
-            if state not in self._prints:
+            if state not in self.prints:
                 self._via[state] = step.revision
-                self._prints[state] = done.fingerprint
+                self.prints[state] = done.fingerprint
             elif step.revision != self._via[state]:
                 if not self._compare(done) and state in self._places:
                     self._laboratory.drop(done.place)
@@ -298,11 +302,13 @@ class Squares(Generic[Place]):
             return
         self._places[state] = place
         while len(self._places) > _KEPT and self._lattice.steps(MOST_STEPS) is None:
-            oldest = next(other for other in self._places if other)
+            oldest = next((other for other in self._places if other and other not in self._wanted), None)
+            if oldest is None:
+                break
             self._forget(oldest)
 
     def _forget(self, state: State) -> None:
-        if state and state in self._places:
+        if state and state in self._places and state not in self._wanted:
             self._laboratory.drop(self._places.pop(state))
 
     def _book_failure(self, step: Step, failure: Failure) -> None:
@@ -328,7 +334,7 @@ class Squares(Generic[Place]):
         Whether the step's place is needed further on, as a variant of the state.
         """
         state = done.step.result
-        here, there = self._prints[state], done.fingerprint
+        here, there = self.prints[state], done.fingerprint
         place, kept = done.place, self._places.get(state)
         assert there is not None and place is not None
         if differences(here.facts, there.facts, self._mask) and kept is not None:
@@ -365,14 +371,13 @@ class Squares(Generic[Place]):
     def _continued(self, place: Place, state: State) -> Place | None:
         """The place, which is given up, taken on to the last state; None where not every order gets there alike."""
         above = _Above(self._laboratory, place, state)
-        squares = Squares(
-            self._lattice.above(state), above, budget=self._deadline - time.monotonic(), mask=self._mask
-        )
+        lattice = self._lattice.above(state)
+        squares = Squares(lattice, above, budget=self._deadline - time.monotonic(), mask=self._mask)
         try:
-            findings = squares.run(keep_end=True)
+            findings = squares.run(keep=[lattice.full])
         finally:
             self._laboratory.drop(place)
-        end = squares.end_place
+        end = squares.kept.get(lattice.full)
         if findings.whole and not findings.broken and not findings.clashes:
             self._mask |= findings.mask
             return end
@@ -413,10 +418,10 @@ class Squares(Generic[Place]):
         return place
 
     def _footprints(self, square: Square) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
-        before = self._prints.get(square.state)
+        before = self.prints.get(square.state)
         found = []
         for revision in square.revisions:
-            after = self._prints.get(square.state | {revision})
+            after = self.prints.get(square.state | {revision})
             found.append(differences(before.facts, after.facts) if before and after else ())
         return found[0], found[1]
 

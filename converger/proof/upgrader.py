@@ -136,6 +136,33 @@ class Upgrader:
         )
         return leg, Place(place.site, expected, tables if upgrade.version_tables else place.tables)
 
+    def downgrade(
+        self, worker: Worker, place: Place, target: str, *, left: frozenset[str]
+    ) -> tuple[Leg, Place]:
+        """Downgrade to `target`, as `alembic downgrade` understands it; then exactly `left` has to be applied.
+
+        The leg's order is that in which the revisions were taken back. Raises as `upgrade` does.
+        """
+        downgrade = worker.upgrade(self._sites.order(place.site), target=target, down=True)
+        if downgrade.failure:
+            self._sites.check_alive(place.site)
+        failure = downgrade.failure
+        for table in place.tables or (VersionTable(),):
+            rows = self._sites.version_rows(place.site, table)
+            if failure is None and (rows is None or not self._says(rows, left)):
+                last = downgrade.steps[-1].revision if downgrade.steps else None
+                failure = _disagreement(last, rows, self._graph.maximal(left))
+        if failure is not None:
+            self._check_rights(failure)
+        leg = Leg(
+            target=target,
+            state=self._graph.maximal(place.state, dependencies=True),
+            order=_order(downgrade),
+            seconds=downgrade.seconds,
+            failure=failure,
+        )
+        return leg, Place(place.site, left, place.tables)
+
     def _check_rights(self, failure: Failure) -> None:
         """Raise CouldNotEvaluate where the server only refused what migrations may not do on this server."""
         reason = self._bench.server.beyond_rights(failure.message)

@@ -76,7 +76,7 @@ class Loaded:
             config.set_main_option("script_location", given["script_location"].replace("%", "%%"))
         return config
 
-    def pose(self, target):
+    def pose(self, target, verb="upgrade"):
         """Let sys.argv and __main__ be those of the command that would be run: the project's code may look."""
         import alembic.config
 
@@ -86,7 +86,7 @@ class Loaded:
         else:
             program, arguments = "flask", ["db"]
         path = os.path.join(os.path.dirname(os.path.abspath(sys.executable)), program)
-        sys.argv[:] = [path] + arguments + ["upgrade", target]
+        sys.argv[:] = [path] + arguments + [verb, target]
         # Ours is inside a zip file, where no file is: looking for it fails in a way that nobody expects.
         sys.modules["__main__"].__file__ = path if os.path.exists(path) else alembic.config.__file__
 
@@ -114,16 +114,17 @@ class Loaded:
         return watch
 
     def run(self, order):
-        """`alembic upgrade TARGET`, inside the project's Flask application where it has one."""
+        """`alembic upgrade` or `downgrade TARGET`, inside the project's Flask application where it has one."""
         from alembic import command
         from alembic.script import ScriptDirectory
 
-        self.pose(order["target"])
+        verb = "downgrade" if order["down"] else "upgrade"
+        self.pose(order["target"], verb)
         if order["reversed"]:
             self.script = None  # which has them in their own order
             self.backwards = True
         with application(self.order["flask"]) as configure:
-            config = configure(self.config("upgrade", order["target"]))
+            config = configure(self.config(verb, order["target"]))
             _point_at(config, order)
             if self.script is not None:
                 original = ScriptDirectory.from_config
@@ -132,7 +133,7 @@ class Loaded:
                     return self.script if given is config else original(given)
 
                 ScriptDirectory.from_config = from_config
-            command.upgrade(config, order["target"])
+            getattr(command, verb)(config, order["target"])
 
 
 def _point_at(config, order):

@@ -8,7 +8,8 @@ there is one (`start.py` then follows it). Messages go over one socket, whose fi
 Orders:  {"cmd": "load", "config": {...}, "staged": [path], "preload": bool, "driver_url": str,
           "flask": {"app": str|null}|null}
          {"cmd": "upgrade"|"run", "run": int, "environ": {...}, "output": path, "argv": [str]|null,
-          "target": str, "reversed": whether staged merges list their parents the other way round,
+          "target": str, "down": whether to downgrade to it instead,
+          "reversed": whether staged merges list their parents the other way round,
           "urls": [URL for the project, one a database], "sections": [str],
           "shared": whether what the whole server shares must not be changed,
           and what `Databases` is made from}

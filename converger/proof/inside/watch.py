@@ -91,14 +91,17 @@ class Watch:
         self.places[database] = place
 
     def watch_script(self, module):
-        """Patch `alembic.script.base`: see every step of an upgrade."""
-        watch = self
-        upgrade_revs = module.ScriptDirectory._upgrade_revs
+        """Patch `alembic.script.base`: see every step of an upgrade or a downgrade."""
+        directory = module.ScriptDirectory
+        directory._upgrade_revs = self.watched_revs(directory._upgrade_revs)
+        directory._downgrade_revs = self.watched_revs(directory._downgrade_revs)
 
-        def watched_upgrade_revs(self, *args, **kwargs):
-            return watch.steps(upgrade_revs(self, *args, **kwargs))
+    def watched_revs(self, revs):
+        @functools.wraps(revs)
+        def watched(*args, **kwargs):
+            return self.steps(revs(*args, **kwargs))
 
-        module.ScriptDirectory._upgrade_revs = watched_upgrade_revs
+        return watched
 
     def steps(self, steps):
         """Alembic's own steps, one at a time, with the version table read after each."""
