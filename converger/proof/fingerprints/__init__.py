@@ -32,6 +32,10 @@ sequence), `not null constraint` (`schema.table.column`: its name, PostgreSQL 18
 
 SQLite has no schemas in its names, and besides: `virtual table`; `sequence value` of a table; constraints
 without a name, whose object is the table (`primary key`) or the table and what they say.
+
+MySQL and MariaDB have no schemas in their names either: the database is all there is. An index is `table.index`, a
+primary key the table, a check at a column `table.column`. Besides: `event`; in `asides`, `event times` and the
+`sequence value` of a table's AUTO_INCREMENT. In `shared`: `account` and `account privileges`, as far as they are shown.
 """
 
 from __future__ import annotations
@@ -61,8 +65,8 @@ def read_fingerprint(
         from converger.proof.fingerprints import sqlite as dialect
     elif server.dialect == "postgresql":
         from converger.proof.fingerprints import postgresql as dialect  # type: ignore[no-redef]
-    else:  # mysql: converger/proof/fingerprints/mysql.py, with the same read()
-        raise NotImplementedError(server.dialect)
+    else:
+        from converger.proof.fingerprints import mysql as dialect  # type: ignore[no-redef]
     found = dialect.read(server, scratch, exclude, mask, data)
     if not mask.things:
         return found

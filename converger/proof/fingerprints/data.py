@@ -106,7 +106,9 @@ def reader_of(server: Server) -> RowReader:
         from converger.proof.fingerprints.pgdata import PostgresRows
 
         return PostgresRows(server)
-    raise NotImplementedError(server.dialect)  # fingerprints/mysql.py brings its own
+    from converger.proof.fingerprints.mysqldata import MysqlRows
+
+    return MysqlRows(server)
 
 
 def read_rows(reader: RowReader, scratch: Scratch, tables: Sequence[Table], mask: Mask) -> Fingerprint:
