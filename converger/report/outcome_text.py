@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from converger.report.json import relative_path
 from converger.report.look import Look, Style
+from converger.report.reparenting import reparent_advice
 from converger.report.text import counted, head_text, line_name, problem_lines, reason_lines
 from converger.report.visible import block, one_line
 
@@ -43,6 +44,8 @@ def outcome_text(outcome: Outcome, look: Look, *, verbose: bool = False) -> list
     if proof is not None:
         for conflict in proof.conflicts:
             out += ["", *_conflict(conflict, outcome.graph, look)]
+        if advice := reparent_advice(outcome, look):
+            out += ["", *advice]
     if outcome.files and not refused:
         out += ["", *_merges(outcome, look)]
     elif outcome.graph is not None and outcome.status == "converged" and len(outcome.lines) > 1:

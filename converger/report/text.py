@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 from converger.errors import EXIT_OK
 from converger.history.graph import computed_label
 from converger.report.look import Look, Style
+from converger.report.reparenting import reparent_hint
 from converger.report.visible import one_line
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def check_text(inspection: Inspection, look: Look, next_command: str) -> list[st
         out += ["", *reason_lines(one_line(inspection.refusal.code), inspection.refusal, look)]
     else:
         out += ["", f"Next: {next_command}", "      proves the merge on scratch databases and writes nothing"]
+        out += reparent_hint(graph, lines, look)
     return out
 
 
