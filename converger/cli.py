@@ -319,6 +319,12 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: float | None) 
     " from an empty one.",
 )
 @click.option(
+    "--seed-sql",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Rows to load at the common ancestor, so that what the branches do to data is compared, too.",
+)
+@click.option(
     "--allow-network",
     is_flag=True,
     help="Let env.py and the migrations use the network. Default: they reach the scratch server only, where"
@@ -332,10 +338,23 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: float | None) 
     help="How long one step (one revision) may take.  [default: 300]",
 )
 @click.option(
+    "--proof-budget",
+    type=float,
+    metavar="SECONDS",
+    callback=_seconds,
+    help="How long to compare the orders of pairs of revisions; the verdict says when that was cut short."
+    "  [default: 120]",
+)
+@click.option(
+    "--require-downgrade",
+    is_flag=True,
+    help="Refuse where merging breaks downgrades, too. Default: they are reported only.",
+)
+@click.option(
     "--across-labels", is_flag=True, help="Merge heads of different branch labels or bases with each other."
 )
 @command("text", "json")
-def converge(shared: Shared, timeout: float | None, **chosen: Any) -> int:
+def converge(shared: Shared, timeout: float | None, proof_budget: float | None, **chosen: Any) -> int:
     """Find the heads, prove the merge on scratch databases, write the merge revisions.
 
     The migrations run through the project's own env.py, with its own interpreter, on databases made for
@@ -355,6 +374,8 @@ def converge(shared: Shared, timeout: float | None, **chosen: Any) -> int:
 
     if timeout is not None:
         chosen["timeout"] = timeout
+    if proof_budget is not None:
+        chosen["proof_budget"] = proof_budget
     chosen["command"] = chosen.pop("upgrade_command")
     options = _options(shared, **chosen)
     hide_from_children()

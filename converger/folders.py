@@ -38,8 +38,10 @@ CGROUP_FILES = (
 class MarkedFolder:
     """A new folder, only for us, locked until `remove` or the end of this process. Raises OSError."""
 
-    def __init__(self, prefix: str) -> None:
-        self.path = os.path.join(bases()[0], prefix + secrets.token_hex(8))
+    def __init__(self, prefix: str, *, short: bool = False) -> None:
+        """`short`: where a Unix socket's path, of 107 bytes at most, has room, whatever TMPDIR says."""
+        base = _existing([*USUAL, MEMORY, *bases()])[0] if short else bases()[0]
+        self.path = os.path.join(base, prefix + secrets.token_hex(8))
         os.mkdir(self.path, 0o700)
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL

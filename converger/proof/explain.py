@@ -10,7 +10,8 @@ from converger.history import Graph
 from converger.plan import LinePlan
 from converger.project import Project
 from converger.proof.blindness import Blindness
-from converger.proof.facts import Difference
+from converger.proof.facts import Difference, RowDifference
+from converger.proof.kinds import Encounter, Kind, advice, classify, objects
 from converger.proof.lattice import State, Step
 from converger.proof.model import Conflict, Location
 from converger.proof.paths import Journey
@@ -29,7 +30,10 @@ _DATABASE_ERRORS = frozenset(
 class Explainer:
     """Turns what the worker saw into conflicts, with places in the revision files."""
 
-    def __init__(self, project: Project, graph: Graph, line: LinePlan, blindness: Blindness) -> None:
+    def __init__(
+        self, project: Project, graph: Graph, line: LinePlan, blindness: Blindness, dialect: str
+    ) -> None:
+        self._dialect = dialect
         self._graph = graph
         self._line = line
         self._blindness = blindness
@@ -98,41 +102,57 @@ class Explainer:
         )
 
     def _of_clash(self, clash: Clash) -> Conflict:
-        a, b = clash.square.revisions
-        state = self._state(clash.square.state)
-        where = " + ".join(state) or "an empty database"
         if clash.failed:
-            step, failure = clash.failed[0]
-            other = a if step.revision == b else b
-            if len(clash.failed) > 1:
-                when = "whichever of them runs first, the other fails"
-            else:
-                when = f"{other} and then {step.revision} fails, the other order works"
-            return Conflict(
-                kind="unclassified",
-                revisions=(other, step.revision),
-                state=self._state(step.state),
-                objects=(),
-                error=failure.message.strip() or failure.type,
-                statement=failure.statement,
-                location=self._location(failure) or self._definition(step.revision),
-                other_location=self._definition(other),
-                advice=f"On a database at {where}, {when}. Change the newer of the two so that it holds"
-                " whether or not the other has run (for instance by an IF EXISTS, or by moving the change into a"
-                " revision behind the merge), then run this again.",
-            )
+            return self._of_failed(clash)
+        first, second = clash.square.revisions
+        encounter = Encounter(
+            self._dialect, (first, second), footprints=clash.footprints, differences=clash.differences
+        )
+        kind = classify(encounter)
         return Conflict(
-            kind="unclassified",
-            revisions=(a, b),
-            state=state,
-            objects=describe(clash.differences, (f"{b} ran last", f"{a} ran last")),
+            kind=kind.name,
+            revisions=(first, second),
+            state=self._state(clash.square.state),
+            objects=objects(encounter),
             error=None,
             statement=None,
-            location=self._definition(a),
-            other_location=self._definition(b),
-            advice=f"Both orders succeed on a database at {where}, but they end differently. Decide which end is"
-            " meant, and bring every database there in a revision behind the merge, or let one of the two do nothing"
-            " where the other has run.",
+            location=self._definition(first),
+            other_location=self._definition(second),
+            differences=describe(clash.differences, (f"{second} ran last", f"{first} ran last"), clash.rows),
+            advice=advice(encounter, kind),
+        )
+
+    def _of_failed(self, clash: Clash) -> Conflict:
+        """A square in which one order fails, or both: then the first of the failures is shown."""
+        a, b = clash.square.revisions
+        step, failure = clash.failed[0]
+        other = a if step.revision == b else b
+        footprints = clash.footprints if other == a else (clash.footprints[1], clash.footprints[0])
+        encounter = Encounter(
+            self._dialect,
+            (other, step.revision),
+            footprints=footprints,
+            error=failure.message.strip() or failure.type,
+            sqlstate=failure.sqlstate,
+            exception=failure.type,
+            statement=failure.statement,
+        )
+        kind = classify(encounter)
+        opposite = [found for at, found in clash.failed if at.revision == other]
+        if opposite:
+            when = f"Whichever of {other} and {step.revision} runs first, the other then fails."
+        else:
+            when = f"{other} and then {step.revision} fails; the other order works."
+        return Conflict(
+            kind=kind.name,
+            revisions=(other, step.revision),
+            state=self._state(step.state),
+            objects=objects(encounter),
+            error=failure.message.strip() or failure.type,
+            statement=failure.statement,
+            location=self._location(failure) or self._definition(step.revision),
+            other_location=(self._location(opposite[0]) if opposite else None) or self._definition(other),
+            advice=f"{when} {advice(encounter, kind)}",
         )
 
     def _of_journey(self, journey: Journey, leg: Leg) -> Conflict:
@@ -143,36 +163,52 @@ class Explainer:
         state = self._graph.maximal(applied - {revision}, dependencies=True)
         own = journey.failed_on_its_own
         other = revision if own else self._other(revision, applied)
-        where = " + ".join(state) or "an empty database"
-        advice = (
-            "One by one these revisions work. `alembic upgrade` runs all that is missing at once, though, and then"
-            f" {revision} fails on a database that comes from {where}: some statements cannot follow each other in one"
-            " transaction. Let env.py use transaction_per_migration, or commit in between with"
-            " op.get_context().autocommit_block()."
+        encounter = Encounter(
+            self._dialect,
+            (other, revision),
+            error=failure.message.strip() or failure.type,
+            sqlstate=failure.sqlstate,
+            exception=failure.type,
+            statement=failure.statement,
         )
+        kind = None if own else classify(encounter)
         return Conflict(
-            kind="unclassified",
+            kind=kind.name if kind else "unclassified",
             revisions=(other, revision),
             state=state,
-            objects=(),
-            error=failure.message.strip() or failure.type,
+            objects=objects(encounter) if kind else (),
+            error=encounter.error,
             statement=failure.statement,
             location=self._location(failure) or self._definition(revision),
             other_location=None if own else self._definition(other),
-            advice=_mend_first(revision) if own else advice,
+            advice=self._advice_at_once(encounter, kind, state) if kind else _mend_first(revision),
+        )
+
+    def _advice_at_once(self, encounter: Encounter, kind: Kind, state: tuple[str, ...]) -> str:
+        """What to do where all works one by one, and fails in one `alembic upgrade`."""
+        text = (
+            "One by one these revisions work. `alembic upgrade` runs all that is missing at once, though, and then"
+            f" {encounter.revisions[1]} fails on a database that comes from {' + '.join(state) or 'empty'}."
+        )
+        if kind.name != "unclassified":
+            return f"{text} {advice(encounter, kind)}"
+        return (
+            f"{text} Some statements cannot follow each other in one transaction, or a setting of the session stays:"
+            " let env.py use transaction_per_migration, or commit in between with"
+            " op.get_context().autocommit_block()."
         )
 
     def _of_ends(self, journey: Journey, found: tuple[Difference, ...]) -> Conflict:
         heads = self._line.heads
+        names = ("revision by revision", f"at once from {' + '.join(journey.start) or 'empty'}")
         return Conflict(
             kind="unclassified",
             revisions=(heads[0], heads[-1]),
             state=(self._line.final_head,),
-            objects=describe(
-                found, ("revision by revision", f"at once from {' + '.join(journey.start) or 'empty'}")
-            ),
+            objects=tuple(dict.fromkeys(one.object for one in found)),
             error=None,
             statement=None,
+            differences=describe(found, names),
             location=self._definition(heads[0]),
             other_location=self._definition(heads[-1]),
             advice="A database that is upgraded revision by revision ends with another schema than one that is upgraded"
@@ -206,10 +242,16 @@ def _said_by_database(failure: Failure) -> bool:
     return failure.sqlstate is not None or failure.type in _DATABASE_ERRORS
 
 
-def describe(found: Sequence[Difference], names: tuple[str, str]) -> tuple[str, ...]:
-    """Differences, one line each; `names` say what the first and the second is."""
+def describe(
+    found: Sequence[Difference], names: tuple[str, str], rows: Sequence[RowDifference] = ()
+) -> tuple[str, ...]:
+    """Differences, one line each, and examples of rows; `names` say what the first and the second is."""
     lines = []
+    examples = {each.table: each for each in rows}
     for one in found:
+        if one.kind == "rows" and one.object in examples:
+            lines += _rows(examples[one.object], names)
+            continue
         thing = f"{one.kind} {one.object}"
         if one.first is not None and one.second is not None:
             lines.append(f"{thing}: {one.first} where {names[0]}, {one.second} where {names[1]}")
@@ -217,6 +259,16 @@ def describe(found: Sequence[Difference], names: tuple[str, str]) -> tuple[str, 
             text, where = (one.first, names[0]) if one.first is not None else (one.second, names[1])
             lines.append(f"{thing}{'' if text == 'exists' else f' ({text})'}: only where {where}")
     return tuple(lines)
+
+
+def _rows(rows: RowDifference, names: tuple[str, str]) -> list[str]:
+    """Rows that are on one side only. A hash, which the fact has, says nothing to a person."""
+    columns = f" (they differ in {', '.join(rows.columns)})" if rows.columns else ""
+    counts = f"{rows.first_count} only where {names[0]}, {rows.second_count} only where {names[1]}"
+    lines = [f"rows {rows.table}: {counts}{columns}"]
+    for name, some in ((names[0], rows.first), (names[1], rows.second)):
+        lines += [f"rows {rows.table}: {row} where {name}" for row in some]
+    return lines
 
 
 def _once(conflicts: Sequence[Conflict]) -> tuple[Conflict, ...]:

@@ -61,6 +61,21 @@ class Difference:
     second: str | None
 
 
+@dataclass(frozen=True)
+class RowDifference:
+    """Rows of one table that are in one of two databases only: some as text, and how many there are.
+
+    `columns` are those whose values, taken as a whole, differ: none where the same values stand in other rows.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    first_count: int
+    second_count: int
+
+
 def differences(
     first: Iterable[Fact], second: Iterable[Fact], mask: Mask = NO_MASK
 ) -> tuple[Difference, ...]:

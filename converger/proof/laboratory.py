@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from converger.history import Graph
 from converger.proof.blindness import Blindness
-from converger.proof.facts import Difference, Fingerprint, Mask
+from converger.proof.facts import Difference, Fingerprint, Mask, RowDifference
 from converger.proof.lattice import Lattice, Step
 from converger.proof.process import Worker
 from converger.proof.sites import Sites
@@ -67,6 +67,16 @@ class Databases:
         """See `Laboratory.noise`."""
         return self._sites.noise(first.site, second.site, found)
 
+    def rows(
+        self, first: Place, second: Place, found: Sequence[Difference], mask: Mask
+    ) -> tuple[RowDifference, ...]:
+        """See `Laboratory.rows`."""
+        return self._sites.rows(first.site, second.site, found, mask)
+
     def drop(self, place: Place) -> None:
         """See `Laboratory.drop`."""
         self._sites.drop(place.site)
+
+    def stop(self) -> None:
+        """See `Laboratory.stop`."""
+        self._upgrader.stop()

@@ -46,23 +46,45 @@ class Conflict:
     location: Location | None
     advice: str
     other_location: Location | None = None
-    """The same place in the other revision: where it does what the first one meets."""
+    """The place in the other revision: where it does what the first one meets."""
+    differences: tuple[str, ...] = ()
+    """Both sides' definitions, one line for each thing that ends different."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much was compared: `pairs` of `of` pairs of revisions, in `steps` steps.
+
+    `whole` is whether that was done for every order that there is; a proof that is not was cut short by its budget.
+    """
+
+    pairs: int = 0
+    of: int = 0
+    steps: int = 0
+    whole: bool = True
+
+    def __add__(self, other: Coverage) -> Coverage:
+        return Coverage(
+            self.pairs + other.pairs, self.of + other.of, self.steps + other.steps, self.whole and other.whole
+        )
 
 
 @dataclass(frozen=True)
 class DowngradeRun:
     """One `alembic downgrade TARGET`, from a state to another (as their heads).
 
-    It takes back the branch of the head `branch`, or all of them where that is None. `differences` says, where it
-    leaves residue, what differs from the state as it was before the upgrade, a line for each; `error` also says why
-    a run could not be judged. `by_merging` is whether the branch's own downgrade, on a database without the other
-    branches, does better.
+    It takes back the branch of the head `branch`, or all of them where that is None; `merged` is whether it begins
+    at the final head, and not at that of the branch alone. No `target`: no single command does that. `differences`
+    says, where it leaves residue, what differs from the state as it was before the upgrade, a line for each; `error`
+    also says why a run could not be judged. `by_merging` is whether the branch's own downgrade, on a database
+    without the other branches, does better.
     """
 
     start: tuple[str, ...]
     end: tuple[str, ...]
     branch: str | None
-    target: str
+    target: str | None
+    merged: bool
     result: DowngradeResult
     by_merging: bool = False
     revision: str | None = None
@@ -96,3 +118,4 @@ class Proof:
     conflicts: tuple[Conflict, ...] = ()
     downgrade: Downgrade = field(default_factory=Downgrade)
     notes: tuple[Note, ...] = ()
+    coverage: Coverage = field(default_factory=Coverage)

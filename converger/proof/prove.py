@@ -13,16 +13,18 @@ from converger.mergefile import Note
 from converger.plan import LinePlan
 from converger.proof.bench import Bench
 from converger.proof.blindness import Blindness
-from converger.proof.downgrades import Downgrades, joined_downgrades, ways_down
+from converger.proof.downgrades import Downgrades, joined_downgrades
 from converger.proof.explain import Explainer
+from converger.proof.fingerprints import not_compared
 from converger.proof.laboratory import Databases
 from converger.proof.lattice import Lattice, lattice_of
-from converger.proof.model import Downgrade, PathResult, Proof
+from converger.proof.model import Coverage, Downgrade, PathResult, Proof
 from converger.proof.paths import Journey, PathRunner
 from converger.proof.scratch import Server
 from converger.proof.squares import Findings, Squares
 from converger.proof.upgrader import Leg, Upgrader
 from converger.proof.verdict import judge
+from converger.proof.waysdown import ways_down
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def prove(bench: Bench, graph: Graph, lines: Sequence[LinePlan]) -> Proven:
 def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
     began = time.monotonic()
     blindness = Blindness(bench.project.root, bench.python)
-    explainer = Explainer(bench.project, graph, line, blindness)
+    explainer = Explainer(bench.project, graph, line, blindness, bench.server.dialect)
     upgrader = Upgrader(bench=bench, graph=graph, line=line)
     runner = PathRunner(bench=bench, upgrader=upgrader, graph=graph, line=line)
     bench.progress.say(f"upgrading {bench.start_database} to {' + '.join(line.base_state) or 'nothing'}")
@@ -115,6 +117,7 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
             conflicts=explainer.conflicts(findings, journeys),
             downgrade=downgrade,
             notes=(*bench.notes(), *_notes(findings)),
+            coverage=Coverage(findings.pairs, findings.of, len(findings.steps), findings.whole),
         )
     )
 
@@ -163,7 +166,24 @@ def _notes(findings: Findings) -> tuple[Note, ...]:
     if findings.whole:
         notes = [Note("coverage", f"{pairs} compared in every state, {steps}")]
     else:
-        notes = [Note("coverage", f"the proof was cut short: {pairs} compared, {steps}")]
+        notes = [
+            Note(
+                "coverage",
+                f"the proof was cut short: {pairs} compared, {steps}; --proof-budget SECONDS gives it more time",
+            )
+        ]
+    if findings.shared:
+        things = ", ".join(f"{one.kind} {one.object}" for one in findings.shared)
+        notes.append(
+            Note(
+                "shared-objects",
+                f"changed for the whole server, where scratch databases cannot part one order from another: {things}",
+            )
+        )
+    hidden = not_compared(findings.end.facts) if findings.end is not None else ()
+    if hidden:
+        tables = ", ".join(f"{fact.object} ({fact.text})" for fact in hidden)
+        notes.append(Note("rows-not-compared", f"the rows of these tables were not looked at: {tables}"))
     if findings.asides:
         things = ", ".join(dict.fromkeys(one.object for one in findings.asides))
         notes.append(Note("asides", f"differs with the order, and does no harm: {things}"))
@@ -192,6 +212,7 @@ def _joined(proofs: list[Proof], began: float) -> Proof:
         seconds=time.monotonic() - began,
         paths=tuple(path for proof in proofs for path in proof.paths),
         downgrade=joined_downgrades([proof.downgrade for proof in proofs]),
+        coverage=sum((proof.coverage for proof in proofs), Coverage()),
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from converger.proof.facts import Difference, Fingerprint, Mask
+from converger.proof.facts import Difference, Fingerprint, Mask, RowDifference
 from converger.proof.fingerprint import version_rows
-from converger.proof.fingerprints import noise, read_fingerprint
+from converger.proof.fingerprints import explain_rows, noise, read_fingerprint
 from converger.proof.fingerprints.data import NO_MASK
 from converger.proof.scratch import Scratch, Server
 from converger.proof.upgrade import VersionTable
@@ -150,6 +150,23 @@ class Sites:
                 frozenset((prefix + table, column) for table, column in noisy.columns),
             )
         return mask
+
+    def rows(
+        self, first: Site, second: Site, found: Sequence[Difference], mask: Mask
+    ) -> tuple[RowDifference, ...]:
+        """Some of the rows that differ between two sites: `first` is what the differences call so.
+
+        Raises CouldNotEvaluate.
+        """
+        rows = []
+        for number, (one, other) in enumerate(zip(first.databases, second.databases, strict=True)):
+            prefix = self._prefix(number)
+            for difference in found:
+                if difference.kind == "rows" and difference.object.startswith(prefix):
+                    table = difference.object[len(prefix) :]
+                    some = explain_rows(self._server, one, other, table, mask=self._own(number, mask))
+                    rows += [replace(some, table=prefix + table)] if some is not None else []
+        return tuple(rows)
 
     def _prefix(self, number: int) -> str:
         return f"{self._names[number]}: " if self._names[number] else ""

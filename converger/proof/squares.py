@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 from converger.outcome import Progress
-from converger.proof.facts import NO_MASK, Difference, Fingerprint, Mask, differences
+from converger.proof.facts import NO_MASK, Difference, Fingerprint, Mask, RowDifference, differences
 from converger.proof.lattice import Lattice, Square, State, Step
 from converger.proof.upgrade import Failure
 
@@ -58,8 +58,16 @@ class Laboratory(Protocol[Place]):
     def noise(self, first: Place, second: Place, found: Sequence[Difference]) -> Mask:
         """What differs between two places that were reached by the same order."""
 
+    def rows(
+        self, first: Place, second: Place, found: Sequence[Difference], mask: Mask
+    ) -> tuple[RowDifference, ...]:
+        """Some of the rows that differ between two places, for a person to read."""
+
     def drop(self, place: Place) -> None:
         """Give a place up; never fails."""
+
+    def stop(self) -> None:
+        """End the steps that run: nothing more is to be known."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,8 @@ class Clash:
     failed: tuple[tuple[Step, Failure], ...] = ()
     differences: tuple[Difference, ...] = ()
     footprints: tuple[tuple[Difference, ...], tuple[Difference, ...]] = ((), ())
+    rows: tuple[RowDifference, ...] = ()
+    """Some of the rows that differ, for a person to read."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,8 @@ class Findings:
     healed: tuple[Clash, ...] = ()
     """Pairs whose orders differ, until later revisions level that: all databases end alike."""
     asides: tuple[Difference, ...] = ()
+    shared: tuple[Difference, ...] = ()
+    """What the steps changed for the whole server."""
     seconds: float = 0.0
 
 
@@ -166,6 +178,10 @@ class Squares(Generic[Place]):
             healed = self._healed()
             for state in self._wanted & self._places.keys():
                 self.kept[state] = self._places.pop(state)
+        except BaseException:  # also Ctrl-C: a migration that runs must not be waited for
+            lanes.shutdown(wait=False, cancel_futures=True)
+            self._laboratory.stop()
+            raise
         finally:
             lanes.shutdown(wait=True, cancel_futures=True)
             for state, place in self._places.items():
@@ -184,6 +200,7 @@ class Squares(Generic[Place]):
             clashes=tuple(clash for clash in self._clashes.values() if clash not in healed),
             healed=healed,
             asides=tuple(self._asides),
+            shared=differences(self.prints[empty].shared, self._end.shared) if self._end else (),
             seconds=time.monotonic() - began,
         )
 
@@ -357,7 +374,11 @@ class Squares(Generic[Place]):
         things = _things(found)
         if things - self._reported:  # else it is what an earlier square has shown
             self._reported |= things
-            self._clashes[square] = Clash(square, differences=found, footprints=self._footprints(square))
+            rows: tuple[RowDifference, ...] = ()
+            if kept is not None:
+                ends = (place, kept) if first == square.revisions[0] else (kept, place)
+                rows = self._laboratory.rows(*ends, found, self._mask)
+            self._clashes[square] = Clash(square, (), found, self._footprints(square), rows)
         if state == self._lattice.full or kept is None or len(self._variants) == _VARIANTS:
             self._stay |= things
             return False
@@ -444,8 +465,16 @@ class _Above(Generic[Place]):
     def noise(self, first: Place, second: Place, found: Sequence[Difference]) -> Mask:
         return self._laboratory.noise(first, second, found)
 
+    def rows(
+        self, first: Place, second: Place, found: Sequence[Difference], mask: Mask
+    ) -> tuple[RowDifference, ...]:
+        return ()  # whatever this finds was explained where it began
+
     def drop(self, place: Place) -> None:
         self._laboratory.drop(place)
+
+    def stop(self) -> None:
+        self._laboratory.stop()
 
 
 def _things(found: Sequence[Difference]) -> frozenset[tuple[str, str]]:

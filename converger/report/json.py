@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from converger.history import Graph, Problem
     from converger.mergefile import MergeFile, Note
     from converger.outcome import Outcome
-    from converger.proof.model import Conflict, Proof
+    from converger.proof.model import Conflict, Downgrade, Location, Proof
 
 VERSION = 1
 
@@ -116,6 +116,12 @@ def _proof(proof: Proof, notes: Iterable[Note]) -> Object:
         "dialect": proof.dialect,
         "server_version": proof.server_version,
         "seconds": _seconds(proof.seconds),
+        "coverage": {
+            "pairs": proof.coverage.pairs,
+            "of": proof.coverage.of,
+            "steps": proof.coverage.steps,
+            "whole": proof.coverage.whole,
+        },
         "paths": [
             {
                 "start": list(path.start),
@@ -126,13 +132,16 @@ def _proof(proof: Proof, notes: Iterable[Note]) -> Object:
             for path in proof.paths
         ],
         "conflicts": [_conflict(conflict) for conflict in proof.conflicts],
-        "downgrade": {"result": proof.downgrade.result, "detail": proof.downgrade.detail},
+        "downgrade": _downgrade(proof.downgrade),
         "notes": [{"kind": n.kind, "message": n.message} for n in dict.fromkeys(notes)],
     }
 
 
+def _location(place: Location | None) -> Object | None:
+    return None if place is None else {"path": place.path, "line": place.line}
+
+
 def _conflict(conflict: Conflict) -> Object:
-    place = conflict.location
     return {
         "kind": conflict.kind,
         "revisions": list(conflict.revisions),
@@ -140,8 +149,34 @@ def _conflict(conflict: Conflict) -> Object:
         "objects": list(conflict.objects),
         "error": conflict.error,
         "statement": conflict.statement,
-        "location": None if place is None else {"path": place.path, "line": place.line},
+        "location": _location(conflict.location),
+        "other_location": _location(conflict.other_location),
+        "differences": list(conflict.differences),
         "advice": conflict.advice,
+    }
+
+
+def _downgrade(downgrade: Downgrade) -> Object:
+    return {
+        "result": downgrade.result,
+        "detail": downgrade.detail,
+        "by_merging": downgrade.by_merging,
+        "runs": [
+            {
+                "start": list(run.start),
+                "end": list(run.end),
+                "branch": run.branch,
+                "target": run.target,
+                "merged": run.merged,
+                "result": run.result,
+                "by_merging": run.by_merging,
+                "revision": run.revision,
+                "statement": run.statement,
+                "error": run.error,
+                "differences": list(run.differences),
+            }
+            for run in downgrade.runs
+        ],
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from converger.report.downgrade_text import downgrade_text
 from converger.report.json import relative_path
 from converger.report.look import Look, Style
 from converger.report.reparenting import reparent_advice
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _ID = 40
 _ORDER = 80
 """Characters of a path's revisions; longer ones are folded in the middle."""
+_MOST_DIFFERENCES = 12
+"""Definitions that a conflict shows; the rest is counted."""
 _DIALECTS = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mysql": "MySQL", "mariadb": "MariaDB"}
 
 _MEANING = {
@@ -53,9 +56,8 @@ def outcome_text(outcome: Outcome, look: Look, *, verbose: bool = False) -> list
     if proof is not None:
         if proof.paths:
             out += ["", *_paths(proof, look, verbose=verbose)]
-        if proof.downgrade.result != "not-run":
-            detail = f": {one_line(proof.downgrade.detail)}" if proof.downgrade.detail else ""
-            out += ["", f"Downgrade: {proof.downgrade.result}{detail}"]
+        if downgrade := downgrade_text(proof.downgrade, look):
+            out += ["", *downgrade]
     notes = dict.fromkeys((*outcome.notes, *(proof.notes if proof is not None else ())))
     if notes:
         out += ["", *_notes(notes, look)]
@@ -90,7 +92,14 @@ def _verdict(outcome: Outcome, look: Look) -> list[str]:
 def _how_proven(proof: Proof | None) -> str:
     if proof is None:
         return ""
-    return f"proven on {_server(proof)} in {proof.seconds:.1f} s"
+    return f"proven on {_server(proof)} in {proof.seconds:.1f} s{_cut_short(proof)}"
+
+
+def _cut_short(proof: Proof) -> str:
+    covered = proof.coverage
+    if covered.whole:
+        return ""
+    return f", CUT SHORT: {covered.pairs} of {covered.of} pairs of revisions were compared"
 
 
 def _server(proof: Proof) -> str:
@@ -104,7 +113,7 @@ def _because(word: str, outcome: Outcome, look: Look) -> list[str]:
     proof, reason = outcome.proof, outcome.reason
     errors = [p for p in outcome.problems if p.severity == "error"]
     if proof is not None and proof.verdict not in ("commute", "skipped", "unevaluated"):
-        first = f"{word} ({proof.verdict}): {_MEANING[proof.verdict]}"
+        first = f"{word} ({proof.verdict}): {_MEANING[proof.verdict]}{_cut_short(proof)}"
     elif errors:
         # They are listed right below; a reason that repeats the first of them adds nothing.
         return [look.paint("bad", f"{word}: {counted(len(errors), 'problem')} in the revision files")]
@@ -215,12 +224,23 @@ def _conflict(conflict: Conflict, graph: Graph | None, look: Look) -> list[str]:
     out = [look.paint("bad", f"{look.glyphs.bad} {title}{kind}")]
     if conflict.location is not None:
         out.append(f"  in             {one_line(conflict.location.path)}:{conflict.location.line}")
+    if conflict.other_location is not None:
+        place = conflict.other_location
+        out.append(f"  and in         {one_line(place.path)}:{place.line}")
     out.append(
         f"  on a database  {'that is empty' if not conflict.state else 'at ' + _state(conflict.state)}"
     )
     if conflict.objects:
         out.append(f"  concerning     {', '.join(one_line(name, 80) for name in conflict.objects[:20])}")
     bar = look.glyphs.bar
+    if conflict.differences:
+        out.append("  difference")
+        for line in conflict.differences[:_MOST_DIFFERENCES]:
+            out += [f"    {bar} {part}" for part in block(line, width=100, lines=8)]
+        if len(conflict.differences) > _MOST_DIFFERENCES:
+            out.append(
+                f"    {bar} … and {len(conflict.differences) - _MOST_DIFFERENCES} more (--format json has all)"
+            )
     if conflict.statement:
         out += ["  statement", *(f"    {bar} {line}" for line in block(conflict.statement))]
     if conflict.error:
@@ -228,6 +248,8 @@ def _conflict(conflict: Conflict, graph: Graph | None, look: Look) -> list[str]:
     if conflict.advice:
         advice = block(conflict.advice, width=90, lines=40)
         out += [f"  what to do     {advice[0]}", *(f"                 {line}" for line in advice[1:])]
+    if conflict.kind != "unclassified":
+        out.append(f"  more           alembic-converger explain {one_line(conflict.kind, 60)}")
     return out
 
 

@@ -51,7 +51,13 @@ def test_merged(project: AlembicProject) -> None:
     assert f"◆ aaaa0001 + bbbb0001 → {revision}" in done.stdout
     assert new in done.stdout
     table = [line for line in done.stdout.splitlines() if line.split()[-2:-1] == ["ok"]]
-    assert [line.split()[0] for line in table] == ["(empty)", "base0001", "aaaa0001", "bbbb0001"]
+    assert [line.split()[0] for line in table] == [
+        "(empty)",
+        "base0001",  # in both orders of the merge's parents
+        "base0001",
+        "aaaa0001",
+        "bbbb0001",
+    ]
     assert all(f"{revision}  " in line for line in table)
     again = run("converge", cwd=project.root)
     assert again.returncode == 0
@@ -83,9 +89,11 @@ def test_refused(clash: AlembicProject) -> None:
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Refused (neither-order): ")
     assert lines[1] == "Nothing was written."
-    assert "✗ conflict between " in done.stdout
-    assert "migrations/versions/aaaa0001_rev.py:" in done.stdout
-    assert "│ ALTER TABLE accounts ADD COLUMN email VARCHAR(50)" in done.stdout
+    assert "✗ conflict between aaaa0001 and bbbb0001 (duplicate-column)" in done.stdout
+    assert "in             migrations/versions/bbbb0001_rev.py:" in done.stdout
+    assert "and in         migrations/versions/aaaa0001_rev.py:" in done.stdout
+    assert "concerning     accounts.email" in done.stdout
+    assert "│ ALTER TABLE accounts ADD COLUMN email TEXT" in done.stdout
     assert "│ duplicate column name: email" in done.stdout
     assert "what to do" in done.stdout
     assert sum("FAILED" in line for line in lines) == 4

@@ -28,6 +28,7 @@ def test_two_harmless_heads_are_merged(project: AlembicProject) -> None:
     assert outcome.proof is not None and outcome.proof.verdict == "commute"
     assert [(path.start, path.order[-1], path.result) for path in outcome.proof.paths] == [
         ((), outcome.final_head, "ok"),
+        (("base0001",), outcome.final_head, "ok"),  # in both orders of the merge's parents
         (("base0001",), outcome.final_head, "ok"),
         (("aaaa0001",), outcome.final_head, "ok"),
         (("bbbb0001",), outcome.final_head, "ok"),
@@ -51,13 +52,14 @@ def test_a_clash_is_refused_and_nothing_is_written(project: AlembicProject) -> N
     assert outcome.proof is not None and outcome.proof.verdict == "neither-order"
     assert project.digest() == before
     conflicts = outcome.proof.conflicts
-    assert {conflict.revisions for conflict in conflicts} == {
-        ("aaaa0001", "bbbb0001"),
-        ("bbbb0001", "aaaa0001"),
-    }
+    assert [(conflict.kind, conflict.revisions) for conflict in conflicts] == [
+        ("duplicate-column", ("aaaa0001", "bbbb0001"))
+    ]
     first = conflicts[0]
+    assert first.objects == ("accounts.email",)
     assert "duplicate column name: email" in (first.error or "")
     assert "ALTER TABLE accounts ADD COLUMN email" in (first.statement or "")
-    assert first.location is not None
-    line = (project.root / first.location.path).read_text().splitlines()[first.location.line - 1]
-    assert "ADD COLUMN email" in line
+    assert first.location is not None and first.other_location is not None
+    for place, kind in ((first.location, "TEXT"), (first.other_location, "VARCHAR(50)")):
+        line = (project.root / place.path).read_text().splitlines()[place.line - 1]
+        assert f"ADD COLUMN email {kind}" in line

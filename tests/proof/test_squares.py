@@ -10,7 +10,7 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from converger.proof.facts import Difference, Fact, Fingerprint, Mask
+from converger.proof.facts import Difference, Fact, Fingerprint, Mask, RowDifference
 from converger.proof.lattice import Lattice, Square, State, Step
 from converger.proof.squares import Done, Findings, Squares
 from converger.proof.upgrade import Failure
@@ -83,6 +83,14 @@ class Model:
 
     def drop(self, place: Rows) -> None:
         self.kept -= 1
+
+    def rows(
+        self, first: Rows, second: Rows, found: Sequence[Difference], mask: Mask
+    ) -> tuple[RowDifference, ...]:
+        return ()
+
+    def stop(self) -> None:
+        raise AssertionError("nothing was wrong")
 
 
 def chains(*lengths: int) -> dict[str, tuple[str, ...]]:

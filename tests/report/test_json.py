@@ -15,7 +15,7 @@ from converger.history.model import History, Problem, Revision
 from converger.mergefile import MergeFile, Note
 from converger.outcome import Outcome
 from converger.plan import LinePlan, PlannedMerge
-from converger.proof.model import Conflict, Downgrade, Location, PathResult, Proof
+from converger.proof.model import Conflict, Coverage, Downgrade, Location, PathResult, Proof
 from converger.report.json import history_json, outcome_json, to_bytes
 from tests.report.graphs import graph
 
@@ -64,6 +64,7 @@ OUTCOME = {
             "dialect": str,
             "server_version": str,
             "seconds": float,
+            "coverage": {"pairs": int, "of": int, "steps": int, "whole": bool},
             "paths": [{"start": [str], "order": [str], "result": {"ok", "failed"}, "seconds": float}],
             "conflicts": [
                 {
@@ -74,6 +75,8 @@ OUTCOME = {
                     "error": (str, None),
                     "statement": (str, None),
                     "location": (None, {"path": str, "line": int}),
+                    "other_location": (None, {"path": str, "line": int}),
+                    "differences": [str],
                     "advice": str,
                 }
             ],
@@ -209,11 +212,23 @@ PROOF = Proof(
     seconds=1.23456,
     paths=(PathResult((), ("base", "h1", "h2", "m12"), "ok", 1), PathResult(("h1",), ("h2",), "failed", 0.5)),
     conflicts=(
-        Conflict("step-failed", ("h1", "h2"), ("h1",), ("t",), "boom", "SELECT", Location("v.py", 3), "do"),
+        Conflict(
+            kind="step-failed",
+            revisions=("h1", "h2"),
+            state=("h1",),
+            objects=("t",),
+            error="boom",
+            statement="SELECT",
+            location=Location("v.py", 3),
+            advice="do",
+            other_location=Location("w.py", 4),
+            differences=("column t.a: integer where h1 ran last",),
+        ),
         Conflict("other", ("h1", "h2"), (), (), None, None, None, ""),
     ),
     downgrade=Downgrade("fails", "why"),
     notes=(Note("environment", "Python"),),
+    coverage=Coverage(1, 1, 4),
 )
 
 
@@ -231,6 +246,7 @@ def test_an_outcome() -> None:
             "dialect": "postgresql",
             "server_version": "16.4",
             "seconds": 1.235,
+            "coverage": {"pairs": 1, "of": 1, "steps": 4, "whole": True},
             "paths": [
                 {"start": [], "order": ["base", "h1", "h2", "m12"], "result": "ok", "seconds": 1.0},
                 {"start": ["h1"], "order": ["h2"], "result": "failed", "seconds": 0.5},
@@ -244,6 +260,8 @@ def test_an_outcome() -> None:
                     "error": "boom",
                     "statement": "SELECT",
                     "location": {"path": "v.py", "line": 3},
+                    "other_location": {"path": "w.py", "line": 4},
+                    "differences": ["column t.a: integer where h1 ran last"],
                     "advice": "do",
                 },
                 {
@@ -254,6 +272,8 @@ def test_an_outcome() -> None:
                     "error": None,
                     "statement": None,
                     "location": None,
+                    "other_location": None,
+                    "differences": [],
                     "advice": "",
                 },
             ],

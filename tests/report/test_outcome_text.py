@@ -13,7 +13,7 @@ from converger.history.model import History, Problem, Revision
 from converger.mergefile import Note
 from converger.outcome import Outcome
 from converger.plan import LinePlan
-from converger.proof.model import Conflict, Location, PathResult, Proof
+from converger.proof.model import Conflict, Coverage, Location, PathResult, Proof
 from converger.report.look import ASCII, UNICODE, Look
 from converger.report.outcome_text import outcome_text
 from converger.report.visible import runner_safe
@@ -124,6 +124,8 @@ CONFLICT = Conflict(
     statement="CREATE TABLE accounts (id integer)",
     location=Location("versions/h2.py", 14),
     advice="Change the newer one.",
+    other_location=Location("versions/h1.py", 9),
+    differences=tuple(f"column t.c{n}: integer where h1 ran last" for n in range(14)),
 )
 
 
@@ -133,15 +135,29 @@ def test_a_conflict_says_all_there_is_to_know() -> None:
     assert part.splitlines() == [
         "✗ conflict between h1 and h2 (step-failed)",
         "  in             versions/h2.py:14",
+        "  and in         versions/h1.py:9",
         "  on a database  at h1",
         "  concerning     public.accounts",
+        "  difference",
+        *(f"    │ column t.c{n}: integer where h1 ran last" for n in range(12)),
+        "    │ … and 2 more (--format json has all)",
         "  statement",
         "    │ CREATE TABLE accounts (id integer)",
         "  error",
         '    │ relation "accounts" already exists',
         "    │ LINE 1: CREATE",
         "  what to do     Change the newer one.",
+        "  more           alembic-converger explain step-failed",
     ]
+
+
+def test_a_proof_that_was_cut_short_says_so_in_the_first_line() -> None:
+    short = Coverage(pairs=12, of=900, steps=200, whole=False)
+    for verdict, status in (("commute", "merged"), ("differ", "refused")):
+        proof = replace(GOOD, verdict=verdict, coverage=short)  # type: ignore[arg-type]
+        first = text(outcome(status, proof=proof)).splitlines()[0]
+        assert first.endswith("CUT SHORT: 12 of 900 pairs of revisions were compared")
+    assert "CUT SHORT" not in text(outcome("merged", proof=GOOD))
 
 
 def test_a_reason_comes_with_what_to_do() -> None:

@@ -41,10 +41,10 @@ primary key the table, a check at a column `table.column`. Besides: `event`; in 
 from __future__ import annotations
 
 from converger.proof.facts import Fingerprint, Mask
-from converger.proof.fingerprints.data import NO_MASK, RowDifference, explain_rows, noise, not_compared
+from converger.proof.fingerprints.data import NO_MASK, explain_rows, noise, not_compared
 from converger.proof.scratch import Scratch, Server
 
-__all__ = ["RowDifference", "explain_rows", "noise", "not_compared", "read_fingerprint"]
+__all__ = ["explain_rows", "noise", "not_compared", "read_fingerprint"]
 
 
 def read_fingerprint(

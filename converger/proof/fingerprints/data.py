@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from converger.proof.facts import Difference, Fact, Fingerprint, Mask
+from converger.proof.facts import Difference, Fact, Fingerprint, Mask, RowDifference
 from converger.proof.scratch import Scratch, Server
 
 ROW_LIMIT = 500_000
@@ -161,21 +161,6 @@ def noise(server: Server, first: Scratch, second: Scratch, found: Iterable[Diffe
         else:
             columns.update((difference.object, column) for column in noisy)
     return Mask(frozenset(things), frozenset(columns))
-
-
-@dataclass(frozen=True)
-class RowDifference:
-    """Rows of one table that are in one of two databases only: some as text, and how many there are.
-
-    `columns` are those whose values, taken as a whole, differ: none where the same values stand in other rows.
-    """
-
-    table: str
-    columns: tuple[str, ...]
-    first: tuple[str, ...]
-    second: tuple[str, ...]
-    first_count: int
-    second_count: int
 
 
 def explain_rows(

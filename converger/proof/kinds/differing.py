@@ -218,7 +218,7 @@ def _kind_of_rows(one: Difference, sides: tuple[Footprint, Footprint]) -> str | 
     if a is None and b is None:
         written = sides[0].rows() | sides[1].rows()
         return "computed-from-changed-rows" if written else None
-    writer, other, last = (
+    _writer, other, last = (
         (sides[0], sides[1], one.first) if a is not None else (sides[1], sides[0], one.second)
     )
     change = a or b
