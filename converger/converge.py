@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from converger.errors import CouldNotEvaluate, Refused
+from converger.errors import ConvergerError, CouldNotEvaluate, Refused
 from converger.history import Revision
 from converger.inspection import plan_merges, read_working_tree
 from converger.mergefile import Note
@@ -61,6 +61,10 @@ def _converge_lines(
         found = _proven(options, progress, found, project, graph, lines)
         if found.proof is None or found.proof.verdict != "commute":
             return found
+        reason = _downgrade_hinders(found.proof) if options.require_downgrade else None
+        if reason is not None:
+            status: Status = "refused" if isinstance(reason, Refused) else "unevaluated"
+            return replace(found, status=status, reason=reason)
     if options.dry_run:
         return replace(found, status="would-merge")
     _check_unchanged(options, graph, contents)
@@ -102,6 +106,26 @@ def _proven(
         proven = prove(bench, after, [line for line in lines if line.merges])
     status: Status = "unevaluated" if proven.proof.verdict == "unevaluated" else "refused"
     return replace(found, proof=proven.proof, status=status, reason=proven.reason)
+
+
+def _downgrade_hinders(proof: Proof) -> ConvergerError | None:
+    """Refused where merging breaks a downgrade, CouldNotEvaluate where that could not be seen."""
+    downgrade = proof.downgrade
+    if downgrade.by_merging:
+        return Refused(
+            f"merging breaks downgrades ({downgrade.result}): {downgrade.detail}",
+            code="merging-breaks-downgrade",
+            hint="the branches' upgrades fit; mend the downgrade, or leave --require-downgrade out",
+        )
+    unseen = [run for run in downgrade.runs if run.result == "not-run"]
+    if unseen or not downgrade.runs:
+        why = (unseen[0].error if unseen else downgrade.detail) or "nothing was run"
+        return CouldNotEvaluate(
+            f"what downgrades do could not be seen: {why}",
+            code="downgrade-not-evaluated",
+            hint="without --require-downgrade that does not hinder merging",
+        )
+    return None
 
 
 def _revision(project: Project, file: MergeFile) -> Revision:

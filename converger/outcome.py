@@ -85,6 +85,7 @@ class Options:
     allow_network: bool = False
     seed_sql: Path | None = None
     proof_budget: float = DEFAULT_PROOF_BUDGET
+    require_downgrade: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     """Our own environment, of which the worker sees only what a process needs to run at all."""
 

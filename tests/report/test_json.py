@@ -83,6 +83,22 @@ OUTCOME = {
             "downgrade": {
                 "result": {"restores", "fails", "leaves-residue", "not-run"},
                 "detail": (str, None),
+                "by_merging": bool,
+                "runs": [
+                    {
+                        "start": [str],
+                        "end": [str],
+                        "branch": (str, None),
+                        "target": (str, None),
+                        "merged": bool,
+                        "result": {"restores", "fails", "leaves-residue", "not-run"},
+                        "by_merging": bool,
+                        "revision": (str, None),
+                        "statement": (str, None),
+                        "error": (str, None),
+                        "differences": [str],
+                    }
+                ],
             },
             "notes": [{"kind": str, "message": str}],
         },
@@ -277,7 +293,7 @@ def test_an_outcome() -> None:
                     "advice": "",
                 },
             ],
-            "downgrade": {"result": "fails", "detail": "why"},
+            "downgrade": {"result": "fails", "detail": "why", "by_merging": False, "runs": []},
             "notes": [{"kind": "hook", "message": "x"}, {"kind": "environment", "message": "Python"}],
         },
         "problems": [],
