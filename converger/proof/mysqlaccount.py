@@ -92,6 +92,10 @@ def create(run: Run, name: str, url: DatabaseUrl, *, registry: str, probe: str, 
             for privilege in ("SET USER", "SET_USER_ID", "SET_ANY_DEFINER", "ALLOW_NONEXISTENT_DEFINER"):
                 with contextlib.suppress(pymysql.Error):  # each server has others
                     run(f"GRANT {privilege} ON *.* TO {_account(name)}")
+            # What somebody else defines is shown to those only who may see it everywhere.
+            for right in ("SHOW_ROUTINE ON *.*", "SHOW CREATE ROUTINE ON *.*", "SELECT ON mysql.proc"):
+                with contextlib.suppress(pymysql.Error):
+                    run(f"GRANT {right} TO {_account(name)}")
         # Also makes a server that stores strong hashes remember it, so that no later login needs TLS.
         mysqlconnect.connect(account.url).close()
     except BaseException:

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from converger.errors import CouldNotEvaluate
 from converger.proof.facts import Fact, Fingerprint, Mask
 from converger.proof.fingerprints.data import read_rows
 from converger.proof.fingerprints.mysqldata import MysqlRows
-from converger.proof.fingerprints.mysqlsql import unquoted, written
+from converger.proof.fingerprints.mysqlsql import plain, unquoted, written
 from converger.proof.fingerprints.mysqltables import (
     PREPARATION,
     MysqlTable,
@@ -43,26 +45,32 @@ def read(
     Two sessions for definitions, and two more where there are tables whose rows are looked at.
     """
     left_out = {name.lower() for schema, name in exclude if schema in (None, scratch.name)}
-    statements = _statements(scratch)
-    answers = server.query_all(scratch, [*PREPARATION, *statements.values()])[len(PREPARATION) :]
-    found = dict(zip(statements, answers, strict=True))
+    mariadb = server.server_version.endswith("MariaDB")
+    statements = _statements(scratch, mariadb)
+    found = dict(zip(statements, _ask(server, scratch, list(statements.values())), strict=True))
     wanted = [name for name in table_names(found["relations"]) if name.lower() not in left_out]
     sequences = names(found["relations"], "SEQUENCE")
-    shown = server.query_all(
-        scratch,
-        [
-            *PREPARATION,
-            *(show(scratch, name) for name in wanted),
-            *(show(scratch, name, "SEQUENCE") for name in sequences),
-            *(f"SELECT next_not_cached_value FROM {quoted(name)}" for name in sequences),
-        ],
-    )[len(PREPARATION) :]
-    definitions = [(name, rows[0][1]) for name, rows in zip(wanted, shown, strict=False)]
-    parsed = tables(found["columns"], definitions)
+    views = [] if mariadb else [name for name, *_ in found["views"]]
+    counts = (len(wanted), len(sequences), len(sequences), len(views))
+    shown = iter(
+        _ask(
+            server,
+            scratch,
+            [
+                *(show(scratch, name) for name in wanted),
+                *(show(scratch, name, "SEQUENCE") for name in sequences),
+                *(f"SELECT next_not_cached_value FROM {quoted(name)}" for name in sequences),
+                *(show(scratch, name, "VIEW") for name in views),
+            ],
+        )
+    )
+    definitions, orders, values, view_texts = ([next(shown)[0] for _ in range(count)] for count in counts)
+    parsed = tables(found["columns"], [(name, row[1]) for name, row in zip(wanted, definitions, strict=True)])
+    algorithms = {row[0]: _algorithm(row[1]) for row in view_texts}
     programs = _Programs(scratch, *found["session"][0])
     facts = [fact for table in parsed for fact in _table(table)]
     facts += _settings(found["database"][0])
-    facts += [programs.view(row) for row in found["views"]]
+    facts += [programs.view(row, algorithms) for row in found["views"]]
     facts += programs.triggers([row for row in found["triggers"] if row[1].lower() not in left_out])
     facts += programs.routines(found["routines"], found["parameters"])
     facts += [programs.event(row) for row in found["events"]]
@@ -75,13 +83,10 @@ def read(
         for table in parsed
         if table.sql.counter is not None and data
     ]
-    middle = shown[len(wanted) :]
-    for name, definition, value in zip(
-        sequences, middle[: len(sequences)], middle[len(sequences) :], strict=True
-    ):
-        facts.append(Fact("sequence", name, written(definition[0][1].partition(quoted(name))[2])))
+    for name, order, value in zip(sequences, orders, values, strict=True):
+        facts.append(Fact("sequence", name, written(order[1].partition(quoted(name))[2])))
         if data:
-            asides.append(Fact("sequence value", name, str(value[0][0])))
+            asides.append(Fact("sequence value", name, str(value[0])))
     facts_, asides_ = _placeless(facts, scratch), _placeless(asides, scratch)
     if data:
         reader = MysqlRows(server, known={scratch.name: parsed})
@@ -91,7 +96,7 @@ def read(
     return Fingerprint(facts_, asides_, frozenset(_shared(found["accounts"], found["grants"])))
 
 
-def _statements(scratch: Scratch) -> dict[str, str]:
+def _statements(scratch: Scratch, mariadb: bool) -> dict[str, str]:
     here = f"= '{scratch.name}'"
     schema = "information_schema"
     return {
@@ -100,9 +105,9 @@ def _statements(scratch: Scratch) -> dict[str, str]:
         f" FROM {schema}.schemata WHERE schema_name {here}",
         "relations": relations(scratch),
         "columns": columns(scratch),
-        # MySQL's has no algorithm.
-        "views": "SELECT table_name, view_definition, check_option, definer, security_type"
-        f" FROM {schema}.views WHERE table_schema {here}",
+        "views": "SELECT table_name, view_definition, check_option, definer, security_type,"
+        # MySQL's has none.
+        f" {'algorithm' if mariadb else 'NULL'} FROM {schema}.views WHERE table_schema {here}",
         "triggers": "SELECT trigger_name, event_object_table, action_timing, event_manipulation, action_order,"
         f" action_statement, definer, sql_mode, collation_connection FROM {schema}.triggers"
         f" WHERE trigger_schema {here}",
@@ -116,8 +121,8 @@ def _statements(scratch: Scratch) -> dict[str, str]:
         " event_comment, event_definition, definer, sql_mode, collation_connection, execute_at, starts, ends"
         f" FROM {schema}.events WHERE event_schema {here}",
         "accounts": f"SELECT grantee, privilege_type, is_grantable FROM {schema}.user_privileges",
-        "grants": f"SELECT grantee, table_schema, NULL, NULL, privilege_type FROM {schema}.schema_privileges"
-        f" UNION ALL SELECT grantee, table_schema, table_name, NULL, privilege_type FROM {schema}.table_privileges"
+        "grants": f"SELECT grantee, table_schema, '', '', privilege_type FROM {schema}.schema_privileges"
+        f" UNION ALL SELECT grantee, table_schema, table_name, '', privilege_type FROM {schema}.table_privileges"
         " UNION ALL SELECT grantee, table_schema, table_name, column_name, privilege_type"
         f" FROM {schema}.column_privileges",
     }
@@ -141,7 +146,7 @@ def _table(table: MysqlTable) -> list[Fact]:
     for kind, constraint, text in sql.constraints:
         if kind == "index":
             sort, _, rest = text.partition("(")
-            text = written(f"{sort}on") + f" {name} " + written(f"({rest}")
+            text = f"{written(f'{sort}on')} {plain(quoted(name))} {written(f'({rest}')}"
         facts.append(Fact(kind, f"{name}.{constraint}" if constraint else name, text))
     return facts
 
@@ -178,11 +183,14 @@ class _Programs:
         self._sql_mode = sql_mode
         self._collation = collation
 
-    def view(self, row: Row) -> Fact:
-        name, definition, check, definer, security = row
+    def view(self, row: Row, algorithms: Mapping[str, str | None]) -> Fact:
+        """`algorithms` are those that were read from SHOW CREATE VIEW."""
+        name, definition, check, definer, security, algorithm = row
+        algorithm = algorithms.get(name, algorithm)
         text = f"as {written(definition.replace(self._own, ''), lower=False)}"
         if check != "NONE":
             text += f" with {check.lower()} check option"
+        text += f" algorithm {algorithm.lower()}" if algorithm not in (None, "UNDEFINED") else ""
         return Fact("view", name, text + self._security(security) + self._definer(definer))
 
     def triggers(self, found: Sequence[Row]) -> list[Fact]:
@@ -215,7 +223,7 @@ class _Programs:
             text += " deterministic" if deterministic == "YES" else ""
             text += f" {access.lower()}" if access != "CONTAINS SQL" else ""
             text += self._security(security)
-            text += f" {'' if body is None else body.strip()}"
+            text += f" {self._body(kind, name, body)}"
             text += self._definer(definer) + self._session(sql_mode, collation)
             facts.append(Fact(kind.lower(), name, text))
             if comment:
@@ -238,6 +246,15 @@ class _Programs:
         at, starts, ends = row[-3:]
         return Fact("event times", row[0], ", ".join(str(each) for each in (at, starts, ends) if each))
 
+    def _body(self, kind: str, name: str, body: str | None) -> str:
+        if body is None:
+            raise CouldNotEvaluate(
+                f"The server does not show us the {kind.lower()} {name}, which runs as somebody else.",
+                code="missing-privilege",
+                hint="Leave its DEFINER out, or leave --database-url out to use a server of our own.",
+            )
+        return body.strip()
+
     def _security(self, security: str) -> str:
         return " sql security invoker" if security == "INVOKER" else ""
 
@@ -255,6 +272,21 @@ def _modes(text: str) -> frozenset[str]:
 
 
 # -- everything
+
+
+def _ask(server: Server, scratch: Scratch, statements: Sequence[str]) -> list[list[Row]]:
+    """The answers; texts that a server calls binary are texts all the same."""
+    answers = server.query_all(scratch, [*PREPARATION, *statements])[len(PREPARATION) :]
+    return [[tuple(_text(cell) for cell in row) for row in rows] for rows in answers]
+
+
+def _text(cell: Any) -> Any:
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
+
+
+def _algorithm(sql: str) -> str | None:
+    found = re.match(r"CREATE ALGORITHM=(\w+) ", sql)
+    return found[1] if found else None
 
 
 def _placeless(facts: Iterable[Fact], scratch: Scratch) -> frozenset[Fact]:
@@ -279,7 +311,7 @@ def _shared(accounts: Sequence[Row], grants: Sequence[Row]) -> list[Fact]:
         name = _account(grantee)
         rights["account", name].add(privilege.lower() + (" with grant option" if grantable == "YES" else ""))
     for grantee, schema, table, column, privilege in grants:
-        place = ".".join(part for part in (schema, table, column) if part is not None)
+        place = ".".join(part for part in (schema, table, column) if part)
         rights["account privileges", f"{_account(grantee)} on {place}"].add(privilege.lower())
     return [
         Fact(kind, thing, ", ".join(sorted(privileges)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from converger.proof.fingerprints.data import ROW_LIMIT, Digest, Table
 from converger.proof.fingerprints.mysqltables import PREPARATION, MysqlTable, data_tables, read_tables
@@ -135,8 +136,6 @@ class MysqlRows:
 
 
 def _sized(table: Table, count: int) -> Table:
-    from dataclasses import replace
-
     return replace(table, large=count > ROW_LIMIT)
 
 

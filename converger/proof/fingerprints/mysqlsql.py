@@ -8,7 +8,6 @@ https://mariadb.com/kb/en/show-create-table/. What is not known here is kept as 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 _TOKEN = re.compile(
@@ -112,7 +111,7 @@ def written(text: str, *, lower: bool = True) -> str:
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup
         if kind == "space":
-            found.append(" ")
+            found += [" "] if found[-1:] != [" "] else []
         elif kind == "name":
             found.append(plain(match[0]))
         elif kind == "word":
@@ -272,8 +271,3 @@ def _options(text: str) -> tuple[str, str, int | None]:
         else:
             kept.append(option)
     return written(" ".join(kept), lower=False), comment, counter
-
-
-def joined(names: Sequence[str]) -> str:
-    """Names as a list."""
-    return ", ".join(names)

@@ -124,7 +124,7 @@ def _referrers(
             (None, other.name, mine)
             for other in found
             for key in other.sql.foreign_keys
-            if key.database is None and key.parent == table.name
+            if key.database is None and key.parent.lower() == table.name.lower()
             for mine, theirs in zip(key.columns, key.parent_columns, strict=True)
             if theirs.lower() == column.name.lower()
         )
