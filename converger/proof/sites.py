@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from converger.proof.facts import Difference, Fingerprint, Mask, RowDifference
-from converger.proof.fingerprint import version_rows
 from converger.proof.fingerprints import explain_rows, noise, read_fingerprint
 from converger.proof.fingerprints.data import NO_MASK
 from converger.proof.scratch import Scratch, Server
 from converger.proof.upgrade import VersionTable
 from converger.proof.urls import parse_url
+from converger.proof.versiontable import version_rows
 
 DRIVERS = {
     "postgresql": ("psycopg2", "psycopg", "psycopg_async", "asyncpg", "pg8000"),

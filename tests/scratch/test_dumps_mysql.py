@@ -13,9 +13,9 @@ import pytest
 from converger.errors import ConfigurationError, CouldNotEvaluate
 from converger.mergefile import Note
 from converger.proof.dumps import load_dump
-from converger.proof.fingerprint import version_rows
 from converger.proof.mysql import MysqlServer
 from converger.proof.scratch import Scratch
+from converger.proof.versiontable import version_rows
 
 from .conftest import MysqlSite
 from .dumps import Quiet, documented

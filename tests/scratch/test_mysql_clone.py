@@ -9,9 +9,10 @@ import subprocess
 import pytest
 
 from converger.errors import CouldNotEvaluate
-from converger.proof.fingerprint import Fact, describe_difference, fingerprint, version_rows
+from converger.proof.fingerprints import read_fingerprint
 from converger.proof.mysql import MysqlServer
 from converger.proof.scratch import Scratch
+from converger.proof.versiontable import version_rows
 
 from .conftest import MysqlSite
 
@@ -117,7 +118,7 @@ def test_the_servers_own_dump_of_a_clone_is_that_of_its_source(mysql_site: Mysql
         assert expected.count("INSERT INTO") >= 8 and "nightly" in expected and "a_second" in expected
         assert dump(mysql_site, copy.name).splitlines() == expected.splitlines()
         assert dump(mysql_site, again.name).splitlines() == expected.splitlines()
-        assert fingerprint(server, copy, exclude=frozenset()) == fingerprint(
+        assert read_fingerprint(server, copy, exclude=frozenset()) == read_fingerprint(
             server, source, exclude=frozenset()
         )
         # Each works on its own tables.
@@ -145,7 +146,7 @@ def test_many_tables(mysql_site: MysqlSite) -> None:
         load(server, source, *(f"CREATE TABLE t{n} (id INT)" for n in range(450)))
         load(server, source, *(f"INSERT INTO t{n} VALUES ({n})" for n in range(0, 450, 3)))
         copy = server.clone(source)
-        assert fingerprint(server, copy, exclude=frozenset()) == fingerprint(
+        assert read_fingerprint(server, copy, exclude=frozenset()) == read_fingerprint(
             server, source, exclude=frozenset()
         )
         counted = server.query_all(copy, [f"SELECT COUNT(*), SUM(id) FROM t{n}" for n in range(450)])
@@ -169,77 +170,6 @@ def test_a_source_that_is_gone(mysql_site: MysqlSite) -> None:
         server.drop(source)
         with pytest.raises(CouldNotEvaluate, match="Unknown database"):
             server.clone(source)
-
-
-# -- fingerprints
-
-
-def test_the_facts_of_a_schema(mysql_site: MysqlSite) -> None:
-    with mysql_site.open() as server:
-        scratch = server.create()
-        load(
-            server,
-            scratch,
-            "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(9) CHARACTER SET utf8mb4"
-            " COLLATE utf8mb4_bin NOT NULL DEFAULT 'x', n INT, g INT AS (n + 1) STORED,"
-            " at TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP)",
-            "CREATE VIEW v AS SELECT id FROM t",
-            "CREATE TABLE alembic_version (version_num VARCHAR(32))",
-        )
-        facts = fingerprint(server, scratch, exclude=frozenset({(None, "alembic_version")}))
-        found = {(fact.kind, fact.object): fact.text for fact in facts}
-        assert ("table", "t") in found and ("view", "v") in found
-        assert not any("alembic_version" in thing for _, thing in found)
-        texts = {thing: text.lower() for (kind, thing), text in found.items() if kind == "column"}
-        assert re.fullmatch(r"int(\(11\))? not null auto_increment", texts["t.id"])
-        assert re.fullmatch(r"varchar\(9\) collate utf8mb4_bin not null default '?x'?", texts["t.name"])
-        assert re.fullmatch(r"int(\(11\))?", texts["t.n"])
-        assert "generated" in texts["t.g"] and "`n` + 1" in texts["t.g"]
-        assert "current_timestamp" in texts["t.at"] and "on update" in texts["t.at"]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "ALTER TABLE t MODIFY n BIGINT",
-        "ALTER TABLE t MODIFY n INT NOT NULL",
-        "ALTER TABLE t MODIFY n INT DEFAULT 3",
-        "ALTER TABLE t MODIFY name VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci",
-        "ALTER TABLE t ADD more INT",
-        "ALTER TABLE t DROP n",
-        "CREATE TABLE u (id INT)",
-        "DROP VIEW v",
-    ],
-)
-def test_a_difference_is_seen(mysql_site: MysqlSite, change: str) -> None:
-    with mysql_site.open() as server:
-        one = server.create()
-        load(
-            server,
-            one,
-            "CREATE TABLE t (id INT, name VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, n INT)",
-            "CREATE VIEW v AS SELECT id FROM t",
-        )
-        two = server.clone(one)
-        load(server, two, change)
-        lines = describe_difference(
-            fingerprint(server, one, exclude=frozenset()), fingerprint(server, two, exclude=frozenset())
-        )
-        assert 1 <= len(lines) <= 2
-
-
-def test_the_order_of_columns_and_the_databases_name_are_no_facts(mysql_site: MysqlSite) -> None:
-    with mysql_site.open() as server:
-        one, two = server.create(), server.create()
-        load(server, one, "CREATE TABLE t (a INT, b INT)")
-        load(server, two, "CREATE TABLE t (b INT, a INT)")
-        if "MariaDB" in server.server_version:
-            for scratch in (one, two):
-                load(server, scratch, "CREATE SEQUENCE s", "CREATE TABLE c (id INT DEFAULT NEXTVAL(s))")
-        found = fingerprint(server, one, exclude=frozenset())
-        assert found == fingerprint(server, two, exclude=frozenset())
-        assert not any("converger_" in fact.text for fact in found)
-        assert Fact("table", "t", "exists") in found
 
 
 def test_version_rows(mysql_site: MysqlSite) -> None:
