@@ -107,7 +107,7 @@ def parse_table(sql: str) -> TableSql:
 
 def written(text: str, *, lower: bool = True) -> str:
     """A piece of the server's text written one way: plain names without quotes, one blank, no versioned comments."""
-    found = []
+    found: list[str] = []
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup
         if kind == "space":
