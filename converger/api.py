@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from converger.converge import converge
 from converger.errors import ConvergerError, CouldNotEvaluate, Refused
-from converger.outcome import DEFAULT_TIMEOUT, Options, Outcome, Silent
+from converger.outcome import DEFAULT_PROOF_BUDGET, DEFAULT_TIMEOUT, Options, Outcome, Silent
 from converger.plan import Strategy
 
 
@@ -56,20 +56,30 @@ def converge_migrations(
     env: Mapping[str, str] | None = None,
     timeout: float = DEFAULT_TIMEOUT,
     across_labels: bool = False,
+    database_url_env: Sequence[str] = (),
+    base_sql: str | Path | None = None,
+    prepare: str | None = None,
+    seed_sql: str | Path | None = None,
+    flask_app: str | None = None,
+    command: str | None = None,
+    allow_network: bool = False,
+    proof_budget: float = DEFAULT_PROOF_BUDGET,
+    require_downgrade: bool = False,
 ) -> ConvergenceResult:
     """Find the heads, prove on scratch databases that they may be merged, and write the merge revisions.
 
     `base_revision` merges only heads that descend from it: a revision, a unique prefix, or a git commit,
     branch or tag. `config_path` is an ini file or pyproject.toml (default: as the command line finds it,
     from the current folder). `database_url` names a server on which scratch databases are made; no
-    database that we did not create is touched. `timeout` is seconds for one revision. `verbose` prints
-    progress to standard error.
+    database that we did not create is touched. `timeout` is seconds for one revision, `proof_budget` for
+    comparing orders. `verbose` prints progress to standard error. The other keywords are the options of
+    `converge` of the same names (docs/command-line.md).
 
     Raises ConfigurationError (bad configuration), or ConvergenceError when merging was refused (its
     `exit_code` is 1) or could not be evaluated (3). In each case nothing was written.
     """
     options = Options(
-        config=Path(config_path) if config_path is not None else None,
+        config=_path(config_path),
         section=section,
         from_revision=base_revision,
         strategy=strategy,
@@ -80,6 +90,15 @@ def converge_migrations(
         env=dict(env or {}),
         timeout=timeout,
         across_labels=across_labels,
+        database_url_env=tuple(database_url_env),
+        base_sql=_path(base_sql),
+        prepare=prepare,
+        seed_sql=_path(seed_sql),
+        flask_app=flask_app,
+        command=command,
+        allow_network=allow_network,
+        proof_budget=proof_budget,
+        require_downgrade=require_downgrade,
     )
     outcome = converge(options, _Printing() if verbose else Silent())
     result = ConvergenceResult(
@@ -91,6 +110,10 @@ def converge_migrations(
     if outcome.exit_code:
         raise ConvergenceError(outcome.reason or _verdict_as_error(outcome), result)
     return result
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return Path(given) if given is not None else None
 
 
 def _verdict_as_error(outcome: Outcome) -> ConvergerError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import alembic_converger
 import converger
 from converger.api import ConvergenceError
 from converger.errors import ConfigurationError
+from converger.outcome import Options
 from tests.alembic_project import AlembicProject, two_harmless_heads
 
 
@@ -44,6 +47,12 @@ def test_it_takes_what_the_documentation_says(project: AlembicProject) -> None:
     written = converger.converge_migrations()
     assert written.merges_created == result.merges_created
     assert converger.converge_migrations().already_converged
+
+
+def test_every_option_of_a_run_is_a_keyword() -> None:
+    renamed = {"from_revision": "base_revision", "config": "config_path"}
+    chosen = {renamed.get(field.name, field.name) for field in fields(Options)} - {"cwd", "environment"}
+    assert chosen | {"verbose"} == set(signature(converger.converge_migrations).parameters)
 
 
 def test_a_refusal_is_an_exception_that_cannot_be_overlooked(project: AlembicProject) -> None:
