@@ -24,6 +24,7 @@ from converger.proof.door import Door
 from converger.proof.packing import packed
 from converger.proof.process import Flask, LoadFailed, Worker
 from converger.proof.scratch import Server
+from converger.proof.secrecy import unreadable
 from converger.proof.servers import check_one_dialect, dialect_of, driver_of, open_server
 from converger.proof.sites import Site, Sites
 from converger.proof.start import StartingPoint
@@ -72,6 +73,7 @@ class Bench:
             self.driver = driver_of(self._options.database_url, self.project.sqlalchemy_url)
             urls = dict(zip(self.project.databases, self.project.database_urls, strict=False))
             check_one_dialect(self._options.database_url, urls)
+            stack.enter_context(unreadable())
             self._folder = stack.enter_context(run_folder())
             self._program = self._folder / "converger-inside.pyz"
             self._program.write_bytes(packed())

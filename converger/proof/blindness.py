@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from converger.errors import CouldNotEvaluate
+from converger.proof.startup import NONE_OF_OURS
 from converger.proof.upgrade import Failure
 
 _SERVERS_TROUBLE = ("08", "53", "57P", "58")
@@ -18,6 +19,12 @@ _EXTENSION_LACKS = frozenset({"0A000", "58P01", "55000", "XX000"})
 _NO_NETWORK = re.compile(
     r"Network is unreachable|Errno 101|name resolution|Name or service not known|getaddrinfo|ENETUNREACH"
 )
+_OF_A_CHILD = frozenset({"CalledProcessError", "CommandFailed"})
+"""Failures whose cause only the output of another program says."""
+_NO_ROOM = re.compile(
+    r"\[Errno (12|23|24|28|122)\]|database or disk is full|MemoryError|Cannot allocate memory", re.IGNORECASE
+)
+"""ENOMEM, ENFILE, EMFILE, ENOSPC, EDQUOT, and SQLite's word for the fourth."""
 _SERVER_WIDE = re.compile(
     r"\b(CREATE|ALTER|DROP)\s+(ROLE|USER(?!\s+MAPPING)|GROUP|TABLESPACE)\b", re.IGNORECASE
 )
@@ -52,19 +59,18 @@ class Blindness:
             return CouldNotEvaluate(
                 f"{place}{failure.message} (interpreter: {self._python})",
                 code="missing-dependency",
-                hint=f"install {failure.module or 'it'} there, or name the interpreter of the project's"
-                " environment with --python",
+                hint=_how_to_install(failure),
             )
         if failure.timed_out:
             return CouldNotEvaluate(
-                f"{place}{failure.message} while {_doing(failure, command)}",
+                f"{place}{failure.message} {_doing(failure, command)}{_statement(failure)}",
                 code="worker-timeout",
                 hint="raise the bound with --timeout SECONDS, or look whether the migration waits for a lock"
                 " or for input",
             )
         if failure.type == "WorkerEnded":
             return CouldNotEvaluate(
-                f"{failure.message} while {_doing(failure, command)}" + self.last_words(failure),
+                f"{failure.message} {_doing(failure, command)}{_statement(failure)}{self.last_words(failure)}",
                 code="worker-ended",
                 hint="signal 9 mostly means that the machine ran out of memory"
                 if failure.killed == 9
@@ -103,7 +109,7 @@ class Blindness:
                 hint="let env.py upgrade one of them when the proof runs; --env NAME=VALUE sets a variable by"
                 " which it can choose",
             )
-        lacking = self._server_lacks(failure, place, alone)
+        lacking = _machine_lacks(failure, place) or self._server_lacks(failure, place, alone)
         if lacking is not None:
             return lacking
         if failure.sqlstate and failure.sqlstate.startswith(_SERVERS_TROUBLE):
@@ -181,11 +187,6 @@ class Blindness:
 
 def _known_hint(text: str) -> str | None:
     """What to do about failures whose words tell the cause."""
-    if _NO_NETWORK.search(text):
-        return (
-            "the project's code has no network but the scratch server; --allow-network lets it use what it"
-            " can reach, --env NAME=VALUE sets a variable by which it can do without"
-        )
     if "requires an async driver" in text:  # SQLAlchemy's create_async_engine
         return (
             "env.py makes an async engine: name the driver in --database-url, for instance"
@@ -201,10 +202,57 @@ def _known_hint(text: str) -> str | None:
     return None
 
 
+def _machine_lacks(failure: Failure, place: str) -> CouldNotEvaluate | None:
+    """The error for what another machine, or a process with fewer guards, would have given."""
+    text = f"{place}{failure.message.strip()}"
+    if NONE_OF_OURS in failure.message:
+        return CouldNotEvaluate(
+            f"{text}: the project's code asked the scratch server for another database, and was turned away",
+            code="foreign-connection",
+            hint=_other_database(failure.message),
+        )
+    output = failure.output if failure.type in _OF_A_CHILD else ""
+    if found := _NO_NETWORK.search(failure.message) or _NO_NETWORK.search(output):
+        said = "" if found.string is failure.message else f" ({_line_of(found)})"
+        return CouldNotEvaluate(
+            text + said,
+            code="no-network",
+            hint="the project's code has no network but the scratch server; --allow-network lets it use what it"
+            " can reach, --env NAME=VALUE sets a variable by which it can do without",
+        )
+    if failure.type == "MemoryError" or _NO_ROOM.search(failure.message):
+        return CouldNotEvaluate(
+            f"{place}{failure.type}: {failure.message.strip()}",
+            code="out-of-resources",
+            hint="memory, disk or file descriptors ran out while the project's code ran: that says nothing about"
+            " the branches; run it where there is more",
+        )
+    return None
+
+
+def _line_of(found: re.Match[str]) -> str:
+    return next(line for line in found.string.splitlines() if found.group() in line).strip()
+
+
+def _how_to_install(failure: Failure) -> str:
+    where = (
+        "name the interpreter of the project's environment with --python; in the Action, `install` is the command"
+        " that installs its dependencies"
+    )
+    if failure.message.startswith("cannot import name"):
+        return f"another version of {failure.module or 'it'} may be meant than the one that is there: {where}"
+    return f"install {failure.module or 'it'} there, or {where}"
+
+
+def _statement(failure: Failure) -> str:
+    """`, in the statement …`, or nothing where none was running."""
+    return f", in the statement {' '.join(failure.statement.split())[:300]}" if failure.statement else ""
+
+
 def _doing(failure: Failure, prepare: bool) -> str:
     if failure.revision:
-        return f"revision {failure.revision} ran"
-    return "--prepare ran" if prepare else "env.py ran"
+        return f"while revision {failure.revision} ran"
+    return "while --prepare ran" if prepare else "before the first migration"
 
 
 def _other_database(foreign: str) -> str:

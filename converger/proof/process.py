@@ -12,10 +12,11 @@ import queue
 import re
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -24,9 +25,9 @@ from typing import Any
 from converger.child import wait_without_reaping
 from converger.errors import CouldNotEvaluate
 from converger.project import Project
+from converger.proof.secrecy import Secrets
 from converger.proof.sites import Order
 from converger.proof.upgrade import Failure, Step, Upgrade, VersionTable
-from converger.proof.urls import parse_url, scrub
 
 _PACKET = 256 * 1024
 _END_TIMEOUT = 5.0  # seconds for it to end by itself; one that is busy loading has no children yet
@@ -116,6 +117,7 @@ class Worker:
         self._project = project
         self._driver_url = driver_url
         self._flask = flask
+        self._environment = dict(environment)
         self._folder = folder
         self._timeout = timeout
         self._runs: dict[int, _Run] = {}
@@ -181,7 +183,8 @@ class Worker:
             except queue.Empty:
                 event = {"event": "gone", "timed_out": True}
             if event["event"] != "loaded":
-                raise LoadFailed(self._failure(event, output=_tail(self._log)))
+                failure = self._failure(event, output=_tail(self._log))
+                raise LoadFailed(_without_secrets(failure, self._secrets()))
             self.facts = event
         return self.facts
 
@@ -218,7 +221,7 @@ class Worker:
             if not following.followed:
                 failure = _not_followed(argv)
             elif following.error is not None:
-                hidden = _without_secrets(self._failure(following.error, output=""), order.secret_urls)
+                hidden = _without_secrets(self._failure(following.error, output=""), self._secrets(order))
             elif following.current is not None and following.unfinished:
                 hidden = _unfinished(following.current)
         steps, tables = tuple(following.steps), tuple(following.tables)
@@ -235,6 +238,12 @@ class Worker:
             "reversed": False,
         }
         return self._run(message, order, _Following(lambda revision: None))
+
+    def _secrets(self, order: Order | None = None) -> Secrets:
+        """Of the databases that it runs on, of the project's own, and of the variables that it gets."""
+        project = self._project
+        urls = (*(order.secret_urls if order else ()), project.sqlalchemy_url, *project.database_urls)
+        return Secrets(urls, self._environment)
 
     def _run(self, message: Mapping[str, Any], order: Order, following: _Following) -> Failure | None:
         number = next(self._numbers)
@@ -270,7 +279,7 @@ class Worker:
             )
         with self._lock:
             del self._runs[number]
-        return failure and _without_secrets(failure, order.secret_urls)
+        return failure and _without_secrets(failure, self._secrets(order))
 
     def _ended(
         self, event: Mapping[str, Any], following: _Following, output: Path, *, command: bool
@@ -280,7 +289,8 @@ class Worker:
         if following.error is not None and (code or event.get("signal")):
             return self._failure(following.error, output=_tail(output))
         if code is None or not command:
-            return self._failure(event, output=_tail(output), revision=following.current)
+            failure = self._failure(event, output=_tail(output), revision=following.current)
+            return replace(failure, statement=_statement(output))
         if code == 0:
             return None
         return Failure(
@@ -300,6 +310,7 @@ class Worker:
             f"nothing happened for {self._timeout:g} seconds",
             revision=current,
             timed_out=True,
+            statement=_statement(output),
             output=before,
             frames=_frames(_tail(output)),
         )
@@ -407,19 +418,16 @@ def _not_followed(argv: list[str]) -> Failure:
     )
 
 
-def _without_secrets(failure: Failure, urls: Iterable[str]) -> Failure:
-    """The failure without the passwords of the databases it ran on, which project's code likes to print."""
-    for url in urls:
-        known = parse_url(url)
-        failure = replace(
-            failure,
-            message=scrub(failure.message, known),
-            statement=scrub(failure.statement, known) if failure.statement else None,
-            output=scrub(failure.output, known),
-            traceback=scrub(failure.traceback, known),
-            foreign=scrub(failure.foreign, known) if failure.foreign else None,
-        )
-    return failure
+def _without_secrets(failure: Failure, secrets: Secrets) -> Failure:
+    """The failure without the passwords that are known, which project's code likes to print."""
+    return replace(
+        failure,
+        message=secrets.hide(failure.message),
+        statement=secrets.hide(failure.statement) if failure.statement else None,
+        output=secrets.hide(failure.output),
+        traceback=secrets.hide(failure.traceback),
+        foreign=secrets.hide(failure.foreign) if failure.foreign else None,
+    )
 
 
 def _frames(output: str) -> tuple[tuple[str, int, str], ...]:
@@ -431,6 +439,16 @@ def _frames(output: str) -> tuple[tuple[str, int, str], ...]:
         for text in threads
         for path, line, name in re.findall(r'^  File "(.+)", line (\d+) in (.+)$', text, re.MULTILINE)
     )
+
+
+def _statement(output: Path) -> str | None:
+    """The statement that ran when the process hung or was killed: see `inside/running.py`."""
+    try:
+        data = Path(f"{output}.statement").read_bytes()
+    except OSError:
+        return None
+    (length,) = struct.unpack("<I", data[:4]) if len(data) >= 4 else (0,)
+    return data[4 : 4 + length].decode("utf-8", "replace") or None
 
 
 def _tail(path: Path, limit: int = 4000) -> str:

@@ -46,12 +46,12 @@ class Databases:
         return any(self._is(database, wanted) for database in self._all)
 
     def place(self, given):
-        """A database of the project's as one text, from {"database", "host", "port"}; None for one of ours."""
+        """A database of the project's as one text, from {"database", "host", "port"}; "" for one of ours."""
         wanted = given.get("database")
         if self.holds(wanted):
-            return None
+            return ""
         if self.dialect == "sqlite":
-            return os.path.realpath(sqlite_file(os.fsdecode(wanted)) or "/") if wanted else None
+            return os.path.realpath(sqlite_file(os.fsdecode(wanted)) or "/") if wanted else ""
         address = ":".join(text(given[name], 200) for name in ("host", "port") if given.get(name))
         return "%s/%s" % (address, text(wanted or "", 200))
 
@@ -60,7 +60,7 @@ class Databases:
             if self._is(database, wanted):
                 return database
         for database in self._all:
-            if place is not None and database["place"] == place:
+            if place and database["place"] == place:
                 return database
         return self._all[0]
 

@@ -62,7 +62,7 @@ class Guard:
         driver = _DRIVERS.get(dialect.driver, dialect.driver)
         place = self.databases.place(dict(where_arguments(cparams), database=given))
         if record is not None:
-            record.info["converger_wanted"] = place
+            record.info["converger_place"] = place
         url = make_url(self.databases.url(dialect.driver, given, place))
         if dialect.driver and "+" in url.drivername:
             url = _with_driver(url, "%s+%s" % (dialect.name, dialect.driver))

@@ -11,6 +11,7 @@ from .application import application
 from .databases import Databases
 from .drivers import install
 from .guard import ForeignConnection, Guard
+from .running import Running
 from .watch import Watch, see_staged
 
 _CANDIDATES = {
@@ -106,7 +107,7 @@ class Loaded:
 
     def upgrade(self, order, send):
         """Run one upgrade in a forked child. Returns its Watch; raises what the project's code raises."""
-        watch = Watch(send, self.guard, order["shared"])
+        watch = Watch(send, self.guard, order["shared"], Running(order["output"] + ".statement"))
         self.guard.admit(Databases(order), watch.send)
         watch.watch_sqlalchemy()
         when_imported("alembic.runtime.environment", watch.watch_environment)

@@ -28,6 +28,7 @@ import sys
 import time
 
 from .describe import describe
+from .output import keep_short
 from .processes import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, kill, own_children, prctl, signal_group
 from .wire import PACKET, send
 
@@ -58,13 +59,15 @@ class _Child:
     """One upgrade's process. `alive` is the read end of its life line; None once that ended.
 
     `events` is the socket to which a command's processes send what they have to say; None without a command.
+    `output` is the file that it prints to.
     """
 
-    def __init__(self, run, pid, alive, events):
+    def __init__(self, run, pid, alive, events, output):
         self.run = run
         self.pid = pid
         self.alive = alive
         self.events = events
+        self.output = output
         self.hung_up = None  # when its life line ended: it is ending, or closed what it does not know
 
     def ended(self):
@@ -94,6 +97,7 @@ class _Zygote:
                     os.close(child.alive)
                     child.alive = None
                     child.hung_up = time.monotonic()
+                keep_short(child.output)
                 if child.ended():
                     self.reap(child)
             if self.sock in readable:
@@ -193,7 +197,7 @@ class _Zygote:
                         pass
                 os._exit(code)
         os.close(alive_write)
-        self.children.append(_Child(order["run"], pid, alive_read, events))
+        self.children.append(_Child(order["run"], pid, alive_read, events, order["output"]))
 
     def work(self, order, events):
         """One order in a forked child. Returns the exit status; every outcome is sent as an event."""
@@ -220,9 +224,9 @@ class _Zygote:
                     raise  # an env.py may leave with success; the version table tells what it did
             watch.raise_what_was_swallowed()
         except BaseException as error:
-            if watch is not None and watch.stopped is not None:
-                error = watch.stopped  # what came of it, in code that carried on, says nothing
-            tell(dict(describe(error), event="failed", **(watch.state() if watch is not None else {})))
+            # What came of being stopped, in code that carried on, says nothing.
+            cause = error if watch is None else watch.stopped or error
+            tell(dict(describe(cause), event="failed", **(watch.state() if watch is not None else {})))
             return 1
         tell(dict(watch.state(), event="done"))
         return 0

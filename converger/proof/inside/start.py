@@ -94,11 +94,12 @@ def follow():
     from .databases import Databases
     from .drivers import install
     from .guard import Guard
+    from .running import Running
     from .watch import Watch, see_staged
 
     guard = Guard()
     guard.admit(Databases(order), tell)
-    watch = Watch(tell, guard, order["shared"])
+    watch = Watch(tell, guard, order["shared"], Running(order["output"] + ".statement"))
     install(guard)
     asynchronous.install(guard)
 

@@ -32,17 +32,21 @@ class Watch:
     {"event": "begin", "revision"} and {"event": "step", "pass", "revision", "seconds", "rows"}.
     """
 
-    def __init__(self, send, guard, shared):
-        """`send` takes an event; `shared`: what the whole server shares must not be changed."""
+    def __init__(self, send, guard, shared, running):
+        """`send` takes an event; `shared`: what the whole server shares must not be changed.
+
+        `running` is told of every statement.
+        """
         self.send = send
         self.guard = guard
         self.shared = shared
+        self.running = running
         self.revision = None
         self.statement = None
         self.stopped = None  # by us, whatever the project's code makes of it
         self.context = None
         self.database = 0
-        self.places = {}  # number of a scratch database: which of its databases the project asked for
+        self.places = {}  # number of a scratch database: which of its own the project asked for, where it is known
         self.needs = None  # one of its databases that has to have a scratch database of its own
         self.passes = []
         self.began = False  # whether any revision did
@@ -62,8 +66,11 @@ class Watch:
             if self.shared and changes_server(statement, self.guard.databases):
                 self.stopped = ServerWide("it changes the whole server: " + text(statement, 500).strip())
                 raise self.stopped
+            self.running.begins(statement)
 
         event.listen(Engine, "before_cursor_execute", before_cursor_execute)
+        event.listen(Engine, "after_cursor_execute", lambda *_: self.running.ended())
+        event.listen(Engine, "handle_error", lambda _: self.running.ended())
 
     def watch_environment(self, module):
         """Patch `alembic.runtime.environment`: look at the connection before Alembic uses it."""
@@ -82,13 +89,14 @@ class Watch:
     def see_database(self, connection):
         """Note which scratch database Alembic is given; two that would be one cannot be followed."""
         database = self.guard.configured(connection)
-        place = connection.info.get("converger_wanted")
-        if any(key[0] == database for key in self.passes) and place != self.places[database]:
-            self.needs = place or self.places[database]
+        place = connection.info.get("converger_place")
+        before = self.places.get(database)
+        if None not in (place, before) and place != before and any(key[0] == database for key in self.passes):
+            self.needs = place or before
             self.stopped = RunsTwice(_SEVERAL_DATABASES)
             raise self.stopped
         self.database = database
-        self.places[database] = place
+        self.places[database] = before if place is None else place
 
     def watch_script(self, module):
         """Patch `alembic.script.base`: see every step of an upgrade or a downgrade."""
