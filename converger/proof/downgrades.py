@@ -56,6 +56,10 @@ class Seen:
         return self.leg.failure if self.leg else None
 
     @property
+    def restores(self) -> bool:
+        return self.failure is None and self.blind is None and not self.residue
+
+    @property
     def things(self) -> frozenset[_Thing]:
         return frozenset((one.kind, one.object) for one in self.residue)
 
@@ -95,6 +99,8 @@ class Downgrades:
         self._mask = mask
         self._deadline = deadline
         self._ways = ways_down(graph, line, lattice, base.state)
+        self._alone = tuple(way for way in self._ways if not way.merged)
+        self._merged = tuple(way for way in self._ways if way.merged)
 
     def run(self) -> Downgrade:
         """Run them all. What cannot be looked at is in the result."""
@@ -102,22 +108,15 @@ class Downgrades:
             return Downgrade(detail=_OWN_COMMAND)
         if time.monotonic() > self._deadline:
             return Downgrade(detail=_OUT_OF_TIME)
-        alone = [way for way in self._ways if not way.merged]
-        merged = [way for way in self._ways if way.merged]
         self._bench.progress.say("downgrading")
         stock: Stock | None = None
         lanes = ThreadPoolExecutor(max_workers=_LANES)
         try:
             final = self._take(self._lattice.full)
-            stock = Stock(self._sites, final.site, expected=len(merged), ahead=_AHEAD)
+            stock = Stock(self._sites, final.site, expected=len(self._merged), ahead=_AHEAD)
             for way in self._ways:
                 self._read_before(way.end)
-            seen = list(lanes.map(self._alone, alone))
-            # A branch whose downgrade fails on its own database does so on one where the others are applied, too.
-            failing = [one.way.start for one in seen if one.failure]
-            worth = [way for way in merged if not any(start & (way.start - way.end) for start in failing)]
-            from_stock = stock
-            seen += lanes.map(lambda way: self._merged(way, final, from_stock), worth)
+            seen = self._run(lanes, final, stock)
         except CouldNotEvaluate as error:
             return Downgrade(detail=error.message)
         except BaseException:  # also Ctrl-C: a migration that runs must not be waited for
@@ -129,6 +128,34 @@ class Downgrades:
             if stock is not None:
                 stock.close()
         return judge_downgrades(seen, self._described)
+
+    def _run(self, lanes: ThreadPoolExecutor, final: Place, stock: Stock) -> list[Seen]:
+        """All ways, those from the final head first: what a branch does alone may follow from them."""
+        running = [lanes.submit(self._from_merged, way, final, stock) for way in reversed(self._merged)]
+        spared = self._spared(running[0].result())
+        later = {way: lanes.submit(self._from_head, way) for way in self._alone if way is not spared}
+        merged = [future.result() for future in reversed(running)]
+        if spared is not None:
+            if all(one.restores for one in merged):
+                return [*(later[way].result() if way in later else Seen(way) for way in self._alone), *merged]
+            later[spared] = lanes.submit(self._from_head, spared)
+        return [*(later[way].result() for way in self._alone), *merged]
+
+    def _spared(self, whole: Seen) -> WayDown | None:
+        """The branch whose own downgrade need not be run if all that begins at the final head restores.
+
+        Of two branches, the one that goes last where all is taken back: it then begins at what the other way down
+        has shown to be its head's own state, and ends where it should.
+        """
+        if len(self._alone) != 2 or whole.leg is None or not whole.leg.order:
+            return None
+        first, last = self._alone
+        if whole.leg.order[-1] in first.start:
+            first, last = last, first
+        goes_first = whole.leg.order[: -len(last.start)]
+        if first.start & last.start or set(goes_first) & last.start or not last.start <= set(whole.leg.order):
+            return None
+        return last
 
     # -- databases
 
@@ -173,7 +200,7 @@ class Downgrades:
 
     # -- ways
 
-    def _alone(self, way: WayDown) -> Seen:
+    def _from_head(self, way: WayDown) -> Seen:
         def work(worker: Worker) -> Seen:
             place = self._take(way.start)
             try:
@@ -183,7 +210,7 @@ class Downgrades:
 
         return self._looked(way, work)
 
-    def _merged(self, way: WayDown, final: Place, stock: Stock) -> Seen:
+    def _from_merged(self, way: WayDown, final: Place, stock: Stock) -> Seen:
         def work(worker: Worker) -> Seen:
             site = stock.take()
             try:
@@ -244,6 +271,7 @@ def judge_downgrades(seen: Sequence[Seen], heads: Callable[[State], tuple[str, .
             result = "leaves-residue"
         to_compare = one.way.merged and bool(own) and not any(other.blind for other in own)
         worse = result == "fails" or (result == "leaves-residue" and bool(news))
+        worse = worse and not any(other.failure for other in own)
         failure = one.failure
         runs.append(
             DowngradeRun(

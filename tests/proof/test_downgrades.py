@@ -148,9 +148,13 @@ def two_branches(project: AlembicProject, a: tuple[str, str], b: tuple[str, str]
     project.revision("bbbb0001", "base0001", *b)
 
 
-def test_harmless_branches_are_restored(project: AlembicProject) -> None:
-    two_branches(project, table("a"), table("b"))
+def test_harmless_branches_are_restored(project: AlembicProject, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    a, b = ((up, f"open({str(log)!r}, 'a').write('x')\n{down}") for up, down in (table("a"), table("b")))
+    two_branches(project, a, b)
     outcome = run(project, require_downgrade=True)
+    # One each, both at once, and one branch alone: what the other one does alone follows.
+    assert len(log.read_text()) == 1 + 1 + 2 + 1
     found = downgrade(outcome)
     assert (outcome.status, found.result, found.by_merging) == ("merged", "restores", False)
     final = (outcome.final_head,)
@@ -213,9 +217,10 @@ def test_what_a_branch_does_alone_is_not_mergings_fault(project: AlembicProject)
     found = downgrade(outcome)
     assert (outcome.status, found.result, found.by_merging) == ("merged", "fails", False)
     assert "without merging, too, at aaaa0001: aaaa0001 fails: no way back" in (found.detail or "")
-    # What fails alone is not tried again; the other branch leaves its table, as it does alone.
     assert {target: (one.result, one.by_merging) for target, one in behind(found).items()} == {
-        "bbbb0001@base0001": ("leaves-residue", False)
+        "aaaa0001@base0001": ("fails", False),
+        "bbbb0001@base0001": ("leaves-residue", False),
+        "base0001": ("fails", False),
     }
 
 
