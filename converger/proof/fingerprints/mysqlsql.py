@@ -23,6 +23,11 @@ _TOKEN = re.compile(
 )
 _PLAIN_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][\w$]*")
 _COLUMN = re.compile(r"`((?:[^`]|``)+)` (.*)", re.S)
+_USUAL = re.compile(
+    r"([a-z]+(?:\(\d+(?:,\d+)?\))?(?: unsigned)?)(?: CHARACTER SET \w+)?(?: COLLATE \w+)?( NOT NULL)?"
+    r"(?: DEFAULT NULL)?( AUTO_INCREMENT)?"
+)
+"""What most columns are."""
 _KEY = re.compile(
     r"(?:(UNIQUE|FULLTEXT|SPATIAL|VECTOR) )?(?:KEY|INDEX) `((?:[^`]|``)*)` (\(.*)", re.S | re.IGNORECASE
 )
@@ -189,6 +194,8 @@ def _only_column(text: str) -> tuple[str, ...]:
 
 
 def _column(name: str, text: str) -> Column:
+    if usual := _USUAL.fullmatch(text):
+        return Column(name, "".join(usual.groups("")).lower(), auto_increment=usual[3] is not None)
     kept: list[str] = []
     comment, check = "", ""
     tokens = _at_the_top(text)
