@@ -5,9 +5,10 @@
 Whole processes, alternating in one run. "upgrade" runs plain Alembic on the same revisions with the merge
 revision in place, into a new empty database; "proof" is `alembic-converger converge --dry-run` with
 `--database-url` naming the same server, so that starting a server is in neither figure. Histories: generated
-lines of 50 and 300 revisions with two heads of one revision each, skyvern 1.0.56 with two heads of one
-revision each on top, and skyvern cut open at its real merge. `--all` adds langflow-base 1.13.0 cut open at a
-real merge of two heads with one revision each, through its own env.py, which imports the application.
+lines of 50 and 300 revisions with two heads of one revision each, skyvern 1.0.56 with two heads of one and of
+five revisions and with five heads on top, and skyvern cut open at its real merge. `--all` adds langflow-base
+1.13.0 cut open at a real merge of two heads with one revision each, through its own env.py, which imports the
+application.
 """
 
 from __future__ import annotations
@@ -49,21 +50,26 @@ Build = Callable[[Path], Path]
 def generated(size: int) -> Build:
     def build(folder: Path) -> Path:
         versions = write_project(folder, PLACEHOLDER)
-        two_heads(versions, write_history(versions, size))
+        grow(versions, write_history(versions, size), branches=2, length=1)
         return Path(sys.executable)
 
     return build
 
 
-def skyvern_with_two_heads(folder: Path) -> Path:
-    source, template = skyvern()
-    versions = write_project(folder, PLACEHOLDER)
-    shutil.copytree(source, versions, dirs_exist_ok=True)
-    shutil.copy(template, folder / "alembic")
-    check = [str(BIN / "alembic-converger"), "check", "--format", "json"]
-    (head,) = json.loads(expect(run(check, folder, environment(write_bytecode=False)), 0).output)["heads"]
-    two_heads(versions, head)
-    return Path(sys.executable)
+def skyvern_with(branches: int, length: int) -> Build:
+    """The whole real history, with branches of so many revisions on top of its head."""
+
+    def build(folder: Path) -> Path:
+        source, template = skyvern()
+        versions = write_project(folder, PLACEHOLDER)
+        shutil.copytree(source, versions, dirs_exist_ok=True)
+        shutil.copy(template, folder / "alembic")
+        check = [str(BIN / "alembic-converger"), "check", "--format", "json"]
+        (head,) = json.loads(expect(run(check, folder, environment(write_bytecode=False)), 0).output)["heads"]
+        grow(versions, head, branches, length)
+        return Path(sys.executable)
+
+    return build
 
 
 def cut_open_at(package: str, merge: str, *requirements: str, own_env: bool) -> Build:
@@ -76,9 +82,11 @@ def cut_open_at(package: str, merge: str, *requirements: str, own_env: bool) -> 
     return build
 
 
-def two_heads(versions: Path, parent: str) -> None:
-    for number in (900_001, 900_002):
-        write_revision(versions, number, parent)
+def grow(versions: Path, parent: str, branches: int, length: int) -> None:
+    for branch in range(branches):
+        head = parent
+        for step in range(length):
+            head = write_revision(versions, 900_001 + branch * 100 + step, head)
 
 
 def set_url(folder: Path, url: str) -> None:
@@ -165,7 +173,9 @@ def main() -> None:
     ]
     if not options.no_network:
         cases += [
-            ("skyvern 1.0.56, two heads on top", skyvern_with_two_heads),
+            ("skyvern 1.0.56, 2 heads x 1 on top", skyvern_with(2, 1)),
+            ("skyvern 1.0.56, 2 heads x 5 on top", skyvern_with(2, 5)),
+            ("skyvern 1.0.56, 5 heads x 1 on top", skyvern_with(5, 1)),
             ("skyvern 1.0.56, cut open", cut_open_at("skyvern", "2c34dee3304e", own_env=False)),
         ]
     if options.all:
