@@ -10,6 +10,7 @@ from converger.report.json import relative_path
 from converger.report.look import Look, Style
 from converger.report.reparenting import reparent_advice
 from converger.report.text import counted, head_text, line_name, problem_lines, reason_lines
+from converger.report.verdicts import MEANING, cut_short, server_name
 from converger.report.visible import block, one_line
 
 if TYPE_CHECKING:
@@ -24,17 +25,6 @@ _ORDER = 80
 """Characters of a path's revisions; longer ones are folded in the middle."""
 _MOST_DIFFERENCES = 12
 """Definitions that a conflict shows; the rest is counted."""
-_DIALECTS = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mysql": "MySQL", "mariadb": "MariaDB"}
-
-_MEANING = {
-    "commute": "every order in which databases will run the branches succeeds and ends alike",
-    "one-order": "the branches work in one order only; databases that run the other one break",
-    "neither-order": "the branches break each other in every order",
-    "differ": "every order succeeds, but databases end differently",
-    "broken": "a branch fails on its own; merging is not the cause",
-    "skipped": "nothing was proven (--skip-validation)",
-    "unevaluated": "we could not look",
-}
 
 
 def outcome_text(outcome: Outcome, look: Look, *, verbose: bool = False) -> list[str]:
@@ -92,20 +82,7 @@ def _verdict(outcome: Outcome, look: Look) -> list[str]:
 def _how_proven(proof: Proof | None) -> str:
     if proof is None:
         return ""
-    return f"proven on {_server(proof)} in {proof.seconds:.1f} s{_cut_short(proof)}"
-
-
-def _cut_short(proof: Proof) -> str:
-    covered = proof.coverage
-    if covered.whole:
-        return ""
-    return f", CUT SHORT: {covered.pairs} of {covered.of} pairs of revisions were compared"
-
-
-def _server(proof: Proof) -> str:
-    name = _DIALECTS.get(proof.dialect, one_line(proof.dialect, 40))
-    version = one_line(proof.server_version, 40)
-    return f"{name} {version}" if version else name
+    return f"proven on {server_name(proof)} in {proof.seconds:.1f} s{cut_short(proof)}"
 
 
 def _because(word: str, outcome: Outcome, look: Look) -> list[str]:
@@ -113,14 +90,14 @@ def _because(word: str, outcome: Outcome, look: Look) -> list[str]:
     proof, reason = outcome.proof, outcome.reason
     errors = [p for p in outcome.problems if p.severity == "error"]
     if proof is not None and proof.verdict not in ("commute", "skipped", "unevaluated"):
-        first = f"{word} ({proof.verdict}): {_MEANING[proof.verdict]}{_cut_short(proof)}"
+        first = f"{word} ({proof.verdict}): {MEANING[proof.verdict]}{cut_short(proof)}"
     elif errors:
         # They are listed right below; a reason that repeats the first of them adds nothing.
         return [look.paint("bad", f"{word}: {counted(len(errors), 'problem')} in the revision files")]
     elif reason is not None:
         return reason_lines(f"{word} ({one_line(reason.code)})", reason, look)
     elif proof is not None:
-        first = f"{word} ({proof.verdict}): {_MEANING[proof.verdict]}"
+        first = f"{word} ({proof.verdict}): {MEANING[proof.verdict]}"
     else:
         first = word
     out = [look.paint("bad", first)]
@@ -182,7 +159,7 @@ def _paths(proof: Proof, look: Look, *, verbose: bool) -> list[str]:
         table.append((_state(path.start), order, "ok" if ok else "FAILED", f"{path.seconds:.2f}"))
         results.append("good" if ok else "bad")
     widths = [max(len(row[i]) for row in table) for i in range(4)]
-    title = f"Proof on {_server(proof)}, {proof.seconds:.1f} s: {proof.verdict}"
+    title = f"Proof on {server_name(proof)}, {proof.seconds:.1f} s: {proof.verdict}"
     out = [look.paint("bold", title)]
     for row, style in zip(table, results, strict=True):
         result = row[2] + " " * (widths[2] - len(row[2]))
@@ -239,7 +216,7 @@ def _conflict(conflict: Conflict, graph: Graph | None, look: Look) -> list[str]:
             out += [f"    {bar} {part}" for part in block(line, width=100, lines=8)]
         if len(conflict.differences) > _MOST_DIFFERENCES:
             out.append(
-                f"    {bar} … and {len(conflict.differences) - _MOST_DIFFERENCES} more (--format json has all)"
+                f"    {bar} {look.glyphs.ellipsis} and {len(conflict.differences) - _MOST_DIFFERENCES} more (--format json has all)"
             )
     if conflict.statement:
         out += ["  statement", *(f"    {bar} {line}" for line in block(conflict.statement))]
