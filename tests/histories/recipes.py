@@ -306,6 +306,8 @@ FIDES = Recipe(
     "4fc34906c389",
     requirements=("ethyca-fides==2.78.2", "setuptools<81", "psycopg2-binary"),
     own_env=False,
+    # Another history of fides lies beside it, with a base of its own.
+    options=("--from-revision", "26934c96ec80"),
     name_server=True,
 )
 
