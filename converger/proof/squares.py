@@ -332,7 +332,9 @@ class Squares(Generic[Place]):
         if step.state == self._lattice.below(step.revision):
             self._broken.append((step, failure))
             return
-        for other in self._lattice.removable(step.state):
+        # First the one that was indeed the last: what is in the others' place may have come by another order.
+        last = self._via.get(step.state)
+        for other in sorted(self._lattice.removable(step.state), key=lambda other: other != last):
             smaller = Step(step.state - {other}, step.revision)
             # It works without the other one, and fails with it. Where it failed before, that was said.
             if (

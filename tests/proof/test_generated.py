@@ -1,0 +1,118 @@
+"""Random branches on real databases: the verdict of the squares is what running every order says.
+
+`pytest -m heavy tests/proof/test_generated.py` looks at thousands more, new ones each time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from random import Random
+
+import hypothesis.strategies as st
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from converger.proof.lattice import Lattice
+from converger.proof.squares import Findings, Squares
+from converger.proof.verdict import judge
+from tests.proof.generated.generator import LARGE, SMALL, Branches, Shapes, draw
+from tests.proof.generated.laboratory import MemoryServer, ReplayServer, SqlLaboratory
+from tests.proof.generated.oracle import Database, Oracle, PostgresDatabase, SqliteDatabase
+
+VERDICTS = ("commute", "differ", "one-order", "neither-order", "broken")
+
+
+@pytest.fixture
+def sqlite() -> Iterator[tuple[Database, MemoryServer]]:
+    with closing(SqliteDatabase()) as database:
+        yield database, MemoryServer()
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> Iterator[tuple[Database, ReplayServer]]:
+    """One database for the oracle, and one that stands for all scratch databases."""
+    names = [f"generated_{place}" for place in ("oracle", "scratch")]
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        one, other = (psycopg.conninfo.make_conninfo(postgres_url, dbname=name) for name in names)
+        with closing(PostgresDatabase(one)) as oracle, closing(PostgresDatabase(other)) as scratch:
+            yield oracle, ReplayServer(scratch)
+        for name in names:
+            connection.execute(f"DROP DATABASE {name}".encode())
+
+
+def verdicts(
+    database: Database,
+    server: MemoryServer | ReplayServer,
+    shapes: Shapes,
+    examples: int,
+    *,
+    new: bool = False,
+) -> Counter[str]:
+    """Look at so many projects, and hold each against the oracle. How often there was which verdict."""
+    seen: Counter[str] = Counter()
+
+    @settings(
+        max_examples=examples,
+        derandomize=not new,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.randoms(use_true_random=False))
+    def agrees(random: Random) -> None:
+        branches = draw(random, server.dialect, shapes).settled(database)
+        seen[compare(Oracle(branches, database), look(branches, SqlLaboratory(branches, server)))] += 1
+
+    agrees()
+    return seen
+
+
+def look(branches: Branches, laboratory: SqlLaboratory) -> Findings:
+    """What the squares show; nothing is left behind."""
+    try:
+        return Squares(Lattice(branches.needs), laboratory, budget=600.0).run()
+    finally:
+        laboratory.close()
+
+
+def compare(oracle: Oracle, findings: Findings) -> str:
+    """Hold the squares against all orders. The verdict."""
+    verdict = judge(findings, ())
+    assert findings.whole
+    assert verdict == oracle.verdict(), f"{findings.clashes}\n{oracle.branches}"
+    for clash in (*findings.clashes, *findings.healed):
+        assert oracle.clash(clash.square.state, clash.square.revisions), f"{clash}\n{oracle.branches}"
+        for step, failure in clash.failed:
+            assert oracle.fails(step.state, step.revision), f"{failure}\n{oracle.branches}"
+    for step, failure in findings.broken:
+        assert oracle.fails(step.state, step.revision), f"{failure}\n{oracle.branches}"
+    return verdict
+
+
+def test_sqlite(sqlite: tuple[Database, MemoryServer]) -> None:
+    seen = verdicts(*sqlite, LARGE, 300)
+    assert all(seen[verdict] >= 5 for verdict in VERDICTS), seen
+    assert seen["commute"] < 220, "most are harmless: that shows little"
+
+
+def test_postgresql(postgres: tuple[Database, ReplayServer]) -> None:
+    seen = verdicts(*postgres, SMALL, 60)
+    assert all(seen[verdict] >= 2 for verdict in VERDICTS[:-1]), seen
+    assert seen["commute"] < 45, "most are harmless: that shows little"
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(3600)
+def test_thousands_on_sqlite(sqlite: tuple[Database, MemoryServer]) -> None:
+    print(verdicts(*sqlite, LARGE, 3000, new=True))
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(3600)
+def test_a_thousand_on_postgresql(postgres: tuple[Database, ReplayServer]) -> None:
+    print(verdicts(*postgres, LARGE, 1000, new=True))
