@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from converger.guess.model import Action, Name
 from converger.guess.words import Words
 
+_AFTER = re.compile(r"\bAFTER `?(\w+)`?$")
 _CONSTRAINTS = ("CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN", "CHECK", "EXCLUDE")
 
 
@@ -81,6 +83,9 @@ def _add(words: Words, table: Name, line: int) -> Iterator[Action]:
     required = " NOT NULL" in f" {rest}" and " DEFAULT" not in f" {rest}"
     aspect = "required" if required else ""
     yield Action("create", "column", table, column, line, aspect, rest, tolerant=tolerant)
+    place = _AFTER.search(rest)
+    if place:
+        yield Action("use", "column", table, place[1].lower(), line)
 
 
 def _rest(words: Words) -> str:

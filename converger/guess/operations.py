@@ -184,7 +184,9 @@ def _create_index(op: _Operation) -> Iterator[Action]:
     name = call.text_or_none(0, "index_name", "name") or ""
     detail = f"{table} {columns} {call.texts.get('unique', '')} {call.texts.get('postgresql_where', '')}"
     yield from _column_uses(op, table, columns)
-    yield op.action("create", "index", table, name, detail=detail, tolerant=call.flag("if_not_exists"))
+    unique = call.flag("unique")
+    yield op.action("create", "index", table, name, detail=detail, tolerant=call.flag("if_not_exists"),
+                    aspect="unique" if unique else "", columns=tuple(columns) if unique else None)  # fmt: skip
 
 
 def _drop_index(op: _Operation) -> Iterator[Action]:
@@ -212,7 +214,8 @@ def _constraint(aspect: str, columns_at: int = 2) -> Callable[[_Operation], Iter
             yield from _column_uses(op, table, columns)
         else:
             yield op.action("use", "table", table)
-        yield op.action("create", "constraint", table, name, aspect=aspect, detail=call.texts["*"])
+        yield op.action("create", "constraint", table, name, aspect=aspect, detail=call.texts["*"],
+                        columns=tuple(columns) or None)  # fmt: skip
 
     return read
 
@@ -223,11 +226,13 @@ def _create_foreign_key(op: _Operation) -> Iterator[Action]:
     referent_at = op.at(2, table_at=1)
     schema = call.schema("referent_schema")
     referent = named(call.text(referent_at, "referent_table", "referent"), schema)
-    yield from _column_uses(op, table, call.columns(referent_at + 1, "local_cols"))
+    columns = call.columns(referent_at + 1, "local_cols")
+    yield from _column_uses(op, table, columns)
     if referent != table:
         yield from _column_uses(op, referent, call.columns(referent_at + 2, "remote_cols"))
     name = call.text_or_none(0, "constraint_name", "name") or ""
-    yield op.action("create", "constraint", table, name, aspect="foreign", detail=call.texts["*"])
+    yield op.action("create", "constraint", table, name, aspect="foreign", detail=call.texts["*"],
+                    columns=tuple(columns) or None)  # fmt: skip
 
 
 def _drop_constraint(op: _Operation) -> Iterator[Action]:

@@ -26,6 +26,8 @@ _DUPLICATES = {
     "label": "duplicate-enum-label",
 }
 _REPLACED = {"view": "view-replaced", "function": "function-replaced"}
+_RULES = {"unique": "unique-against-data", "foreign": "foreign-key-against-data"}
+_WORD = re.compile(r"\w+")
 _DROPPED = {"table": "dropped-table-used", "column": "dropped-column-used"}
 
 
@@ -128,8 +130,8 @@ def _one_way(x: Action, y: Action) -> Clash | None:
         return _gone(x, y)
     if x.verb == "rebuild" and owner_key(y) == key_of(x):
         return _rebuilt(x, y)
-    if y.verb == "insert" and x.kind == "column" and x.owner == y.owner:
-        return _inserted(x, y)
+    if y.verb == "insert" and x.owner == y.owner:
+        return _inserted(x, y) if x.kind == "column" else _ruled(x, y)
     if x.verb == "alter" and x.aspect == "type" and y.aspect == "view" and x.owner == y.owner:
         found = _touches(y, x.part)
         return Clash("view-dependency", "possible" if x.guarded else found, x.object) if found else None
@@ -168,6 +170,8 @@ def _gone(x: Action, y: Action) -> Clash | None:
         and y.verb in ("use", "alter")
     ):
         return Clash("dropped-object-used", _confidence(x, y), x.object)
+    if x.kind == "constraint" and y.verb == "insert" and re.search(r"ON CONFLICT ?\(", y.detail):
+        return Clash("dropped-object-used", "possible", x.object)
     return None
 
 
@@ -200,8 +204,11 @@ def _rebuild_confidence(x: Action, y: Action) -> Confidence:
 
 def _inserted(x: Action, y: Action) -> Clash | None:
     """`x` changes a column that the rows of `y` do not give a value."""
-    if y.columns is None or x.part in y.columns:
+    if y.columns is None:
         return None
+    if x.part in y.columns:
+        narrowed = x.verb == "alter" and x.aspect == "type"
+        return Clash("type-against-data", "possible", x.object) if narrowed else None
     if x.verb == "create" and x.aspect.startswith("required"):
         confidence: Confidence = "possible" if x.guarded or x.aspect == "required later" else "likely"
         return Clash("not-null-against-data", confidence, x.object)
@@ -212,6 +219,19 @@ def _inserted(x: Action, y: Action) -> Clash | None:
     return None
 
 
+def _ruled(x: Action, y: Action) -> Clash | None:
+    """`x` makes a rule for rows, and `y` inserts some: whether these fit takes the rows."""
+    if x.verb != "create" or x.kind not in ("constraint", "index"):
+        return None
+    if x.aspect == "check":
+        named = bool(y.columns) and not set(_WORD.findall(x.detail)).isdisjoint(y.columns or ())
+        return Clash("check-against-data", "possible", str(x.owner)) if named else None
+    kind = _RULES.get(x.aspect)
+    if kind is None or not x.columns or (y.columns is not None and not set(x.columns) <= set(y.columns)):
+        return None
+    return Clash(kind, "possible", f"{x.owner}.{x.columns[0]}")
+
+
 # -- rows ----------------------------------------------------------------------------------------------
 
 
@@ -220,7 +240,7 @@ def _rows(x: Action, y: Action) -> Clash | None:
         return None
     table = str(x.owner)
     if x.verb == y.verb == "insert":
-        twice = x.detail == y.detail and not x.tolerant and not y.tolerant
+        twice = not x.tolerant and not y.tolerant and (x.detail == y.detail or _same_key(x, y))
         return Clash("same-row-inserted", "possible", table) if twice else None
     if x.verb == "delete":
         return Clash("same-rows-updated", "possible", table) if not x.aspect and y.verb != "delete" else None
@@ -236,6 +256,17 @@ def _rows(x: Action, y: Action) -> Clash | None:
         if both:
             return Clash("same-rows-updated", "possible", f"{table}.{both[0]}")
     return None
+
+
+_FIRST = re.compile(r"\( ?('[^']*'|\d+) ?[,)]")
+
+
+def _same_key(x: Action, y: Action) -> bool:
+    """Whether two INSERTs of literals give a row the same first value, which mostly is its key."""
+    if x.columns != y.columns:
+        return False
+    left, right = (set(_FIRST.findall(action.detail.partition("VALUES")[2])) for action in (x, y))
+    return not left.isdisjoint(right)
 
 
 _EQUAL = re.compile(r"(\"?[\w.]+\"?) = ('[^']*'|\d+)")
