@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _ERRORS = (SyntaxError, ValueError, MemoryError, RecursionError)
 _MOST = 200
 """Guesses that are made; whoever has more does not need the rest."""
-_COMPARISONS = 400_000
-"""Pairs of actions that are held against each other for one line of history: a second or two."""
+_COMPARISONS = 100_000
+"""Pairs of actions that are held against each other for one line of history: less than a second."""
 
 
 def read_footprint(data: bytes) -> Footprint:

@@ -105,7 +105,7 @@ def test_very_many_statements_about_one_table_end_soon(tmp_path: Path) -> None:
     project = AlembicProject(tmp_path / "p")
     project.revision("base0001", None)
     for id in ("aaaa0001", "bbbb0001"):
-        rows = "\n".join(f"op.execute(\"UPDATE t SET c = {n} WHERE d = '{n}{id}'\")" for n in range(700))
+        rows = "\n".join(f"op.execute(\"UPDATE t SET c = {n} WHERE d = '{n}{id}'\")" for n in range(350))
         project.revision(id, "base0001", rows)
     began = time.process_time()
     found = guesses_about(project.root)
