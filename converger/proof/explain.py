@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from converger.errors import CouldNotEvaluate
 from converger.history import Graph
@@ -64,11 +64,16 @@ class Explainer:
             )
         return CouldNotEvaluate(text, code="cannot-start-from-empty", hint=hint)
 
-    def conflicts(self, findings: Findings, journeys: Sequence[Journey]) -> tuple[Conflict, ...]:
-        """What is wrong, each pair of revisions once: the smallest pair in the smallest state, where that is known."""
+    def conflicts(
+        self, findings: Findings, journeys: Sequence[Journey], alone: Mapping[str, tuple[Difference, ...]]
+    ) -> tuple[Conflict, ...]:
+        """What is wrong, each pair of revisions once: the smallest pair in the smallest state, where that is known.
+
+        `alone` is what each revision changes on its own branch, as far as that is known.
+        """
         broken = [self._of_broken(step, failure) for step, failure in findings.broken]
         broken += [
-            self._of_journey(journey, journey.failed)
+            self._of_journey(journey, journey.failed, alone)
             for journey in journeys
             if journey.failed_on_its_own and journey.failed
         ]
@@ -79,12 +84,12 @@ class Explainer:
         for journey in journeys:
             leg = journey.failed
             if leg is not None and leg.failure is not None and leg.failure.revision not in known:
-                found.append(self._of_journey(journey, leg))
+                found.append(self._of_journey(journey, leg, alone))
         if found:
             return _once(found)
         ends = ends_elsewhere(findings, journeys)
         return tuple(
-            self._of_ends(journey, difference)
+            self._of_ends(journey, difference, alone)
             for journey, difference in zip(journeys, ends, strict=True)
             if difference
         )[:1]
@@ -155,7 +160,9 @@ class Explainer:
             advice=f"{when} {advice(encounter, kind)}",
         )
 
-    def _of_journey(self, journey: Journey, leg: Leg) -> Conflict:
+    def _of_journey(
+        self, journey: Journey, leg: Leg, alone: Mapping[str, tuple[Difference, ...]]
+    ) -> Conflict:
         failure = leg.failure
         assert failure is not None
         revision = failure.revision or (leg.order[-1] if leg.order else leg.target)
@@ -166,6 +173,7 @@ class Explainer:
         encounter = Encounter(
             self._dialect,
             (other, revision),
+            footprints=(alone.get(other, ()), alone.get(revision, ())),
             error=failure.message.strip() or failure.type,
             sqlstate=failure.sqlstate,
             exception=failure.type,
@@ -198,22 +206,51 @@ class Explainer:
             " op.get_context().autocommit_block()."
         )
 
-    def _of_ends(self, journey: Journey, found: tuple[Difference, ...]) -> Conflict:
-        heads = self._line.heads
+    def _of_ends(
+        self,
+        journey: Journey,
+        found: tuple[Difference, ...],
+        alone: Mapping[str, tuple[Difference, ...]],
+    ) -> Conflict:
         names = ("revision by revision", f"at once from {' + '.join(journey.start) or 'empty'}")
+        pair = self._who_met(journey, found, alone)
+        encounter = Encounter(self._dialect, pair, differences=found)
+        kind = classify(encounter)
+        leaks = kind.name == "session-setting-leaks"  # the other kinds are about the order of two revisions
+        text = (
+            "A database that is upgraded revision by revision ends with another schema than one that is upgraded"
+            " at once."
+        )
+        general = "Decide which one is meant, and bring both there in a revision behind the merge."
         return Conflict(
-            kind="unclassified",
-            revisions=(heads[0], heads[-1]),
+            kind=kind.name if leaks else "unclassified",
+            revisions=pair,
             state=(self._line.final_head,),
-            objects=tuple(dict.fromkeys(one.object for one in found)),
+            objects=objects(encounter) if leaks else tuple(dict.fromkeys(one.object for one in found)),
             error=None,
             statement=None,
             differences=describe(found, names),
-            location=self._definition(heads[0]),
-            other_location=self._definition(heads[-1]),
-            advice="A database that is upgraded revision by revision ends with another schema than one that is upgraded"
-            " at once. Decide which one is meant, and bring both there in a revision behind the merge.",
+            location=self._definition(pair[0]),
+            other_location=self._definition(pair[1]),
+            advice=f"{text} {advice(encounter, kind) if leaks else general}",
         )
+
+    def _who_met(
+        self,
+        journey: Journey,
+        found: tuple[Difference, ...],
+        alone: Mapping[str, tuple[Difference, ...]],
+    ) -> tuple[str, str]:
+        """The last revision that by itself changes what differs, and the newest stranger that ran before it."""
+        things = {(one.kind, one.object) for one in found}
+        order = [revision for leg in (*journey.approach, *journey.legs) for revision in leg.order]
+        for place, revision in reversed(list(enumerate(order))):
+            if things & {(one.kind, one.object) for one in alone.get(revision, ())}:
+                before = self._graph.ancestors(self._line.base_state, dependencies=True) | set(order[:place])
+                other = self._other(revision, before)
+                if other != revision:
+                    return other, revision
+        return self._line.heads[0], self._line.heads[-1]
 
     def _state(self, state: State) -> tuple[str, ...]:
         """A state as its heads."""
@@ -223,7 +260,7 @@ class Explainer:
     def _other(self, revision: str, applied: frozenset[str] | set[str]) -> str:
         """The revision of another branch that the failing one met: the newest that is no relative of it."""
         related = self._graph.ancestors([revision], dependencies=True) | self._graph.descendants([revision])
-        strangers = set(applied) - related
+        strangers = set(applied) - related - {merge.revision for merge in self._line.merges}
         return (self._graph.maximal(strangers) or self._line.heads)[0]
 
     def _location(self, failure: Failure) -> Location | None:

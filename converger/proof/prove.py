@@ -15,9 +15,10 @@ from converger.proof.bench import Bench
 from converger.proof.blindness import Blindness
 from converger.proof.downgrades import Downgrades, joined_downgrades
 from converger.proof.explain import Explainer
+from converger.proof.facts import Difference, Fingerprint, differences
 from converger.proof.fingerprints import not_compared
 from converger.proof.laboratory import Databases
-from converger.proof.lattice import Lattice, lattice_of
+from converger.proof.lattice import Lattice, State, lattice_of
 from converger.proof.model import Coverage, Downgrade, PathResult, Proof
 from converger.proof.paths import Journey, PathRunner
 from converger.proof.scratch import Server
@@ -114,7 +115,7 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
             server_version=bench.server.server_version,
             seconds=time.monotonic() - began,
             paths=paths,
-            conflicts=explainer.conflicts(findings, journeys),
+            conflicts=explainer.conflicts(findings, journeys, _alone(lattice, squares.prints)),
             downgrade=downgrade,
             notes=(*bench.notes(), *_notes(findings)),
             coverage=Coverage(findings.pairs, findings.of, len(findings.steps), findings.whole),
@@ -135,6 +136,17 @@ def _from_heads(graph: Graph, line: LinePlan, lattice: Lattice, findings: Findin
             if ran.step.state == at_head == {head} and ran.step.result == lattice.full:
                 order = (ran.step.revision, *merges)
                 found[head] = PathResult((head,), order, "failed" if ran.failure else "ok", ran.seconds)
+    return found
+
+
+def _alone(lattice: Lattice, prints: Mapping[State, Fingerprint]) -> dict[str, tuple[Difference, ...]]:
+    """What each revision changes on its own branch, as far as both states were reached."""
+    found = {}
+    for revision in lattice.full:
+        before = prints.get(lattice.below(revision))
+        after = prints.get(lattice.below(revision) | {revision})
+        if before and after:
+            found[revision] = differences(before.facts, after.facts)
     return found
 
 

@@ -27,8 +27,8 @@ from converger.proof.kinds.encounter import (
 
 _TAKEN = (
     (TABLES | VIEWS | {"sequence"}, "duplicate-table"),
+    (CONSTRAINTS, "duplicate-constraint-name"),  # MySQL makes an index of the same name for a foreign key
     ({"index"}, "duplicate-index-name"),
-    (CONSTRAINTS, "duplicate-constraint-name"),
     ({"column"}, "duplicate-column"),
 )
 _KEYS = ("primary key", "unique constraint", "exclusion constraint")
