@@ -285,10 +285,27 @@ def judge_downgrades(seen: Sequence[Seen], heads: Callable[[State], tuple[str, .
                 revision=failure.revision if failure else None,
                 statement=failure.statement if failure else None,
                 error=one.blind or (failure.message.strip() or failure.type if failure else None),
-                differences=describe(news or one.residue, ("before", "after")),
+                differences=_lines(news or one.residue),
             )
         )
     return Downgrade(*_summary(runs), runs=tuple(runs))
+
+
+def _lines(residue: Sequence[Difference]) -> tuple[str, ...]:
+    """What differs, one line each. Of rows their number: the hash, which the fact has, says nothing to a person."""
+    lines: list[str] = []
+    for one in residue:
+        if one.kind == "rows" and one.first is not None and one.second is not None:
+            before, after = (text.partition(",")[0] for text in (one.first, one.second))
+            changed = (
+                f"{before} before, {after} after"
+                if before != after
+                else f"{after}, not what they were before"
+            )
+            lines.append(f"rows {one.object}: {changed}")
+        else:
+            lines += describe([one], ("before", "after"))
+    return tuple(lines)
 
 
 def joined_downgrades(downgrades: Sequence[Downgrade]) -> Downgrade:
@@ -315,7 +332,7 @@ def _words(run: DowngradeRun) -> str:
         what = f"{run.revision or 'env.py'} fails: {run.error}"
     else:
         more = f"; and {len(run.differences) - _SHOWN} more" if len(run.differences) > _SHOWN else ""
-        what = f"something stays: {'; '.join(run.differences[:_SHOWN])}{more}"
+        what = f"{'; '.join(run.differences[:_SHOWN])}{more}"
     if run.by_merging:
         return f"`alembic downgrade {run.target}` at {' + '.join(run.start)}: {what}"
     return f"without merging, too, at {' + '.join(run.start)}: {what}"

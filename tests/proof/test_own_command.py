@@ -73,6 +73,8 @@ CLICK = "python -m shop db upgrade {revision}"
 )
 def test_a_program(project: AlembicProject, postgres_url: str, command: str) -> None:
     proof = commutes(project.root, database_url=postgres_url, command=command)
+    assert proof.downgrade.result == "not-run"
+    assert "--command" in (proof.downgrade.detail or "")
     empty = next(path for path in proof.paths if path.start == ())
     assert len(empty.order) == 4, "every step was seen"
 
