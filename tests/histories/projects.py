@@ -87,7 +87,8 @@ class Recipe:
     `dialect` is that of the proof, `name_server` says that a server of it has to be named because the
     configured URL is of another one. `config`, `env`, `options` are arguments of the command line, `files`
     is written into the project folder. In them, `{folder}` is that folder, `{bin}` the one of the
-    interpreter, `{dump}` the file that `dump` makes. `heavy` projects are run by `pytest -m heavy`.
+    interpreter, `{dump}` the file that `dump` makes. `quick` projects are run by `.ci/run`, the others by
+    `pytest -m heavy`.
     """
 
     package: str
@@ -108,7 +109,7 @@ class Recipe:
     env: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     dump: Dump | None = None
-    heavy: bool = False
+    quick: bool = False
     label: str = ""
 
     def __str__(self) -> str:

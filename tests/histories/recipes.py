@@ -220,6 +220,7 @@ KEYSTONE = Recipe(
         "--command",
         "python -m keystone.common.sql.migrations.manage --config-file {folder}/keystone.conf upgrade {revision}",
     ),
+    quick=True,
 )
 
 # env.py overwrites sqlalchemy.url from settings, and imports the models. Of the hundred packages that it
@@ -241,10 +242,13 @@ OPEN_WEBUI = Recipe(
 
 RECIPES = [
     # 143 revisions; its env.py needs the application's settings, its revisions nothing.
-    Recipe("skyvern", "2c34dee3304e", own_env=False),
+    Recipe("skyvern", "2c34dee3304e", own_env=False, quick=True),
     # A branch label, and an env.py that takes sqlalchemy.url or config.attributes["connection"].
     Recipe(
-        "quetz-server", "ea6eba9a9ffc", requirements=("quetz-server==0.10.4", "alembic", "psycopg[binary]")
+        "quetz-server",
+        "ea6eba9a9ffc",
+        requirements=("quetz-server==0.10.4", "alembic", "psycopg[binary]"),
+        quick=True,
     ),
     # An async env.py with an advisory lock and a naming convention; two heads, then three. SQLite is
     # what its alembic.ini names.
@@ -256,11 +260,10 @@ RECIPES = [
         FLEXMEASURES,
         merge="55d8936a55f9",
         options=("--command", "flexmeasures db upgrade {revision}"),
-        heavy=True,
         label="command",
     ),
     replace(SUPERSET, merge="eb1c288c71c4", options=("--command", "superset db upgrade {revision}")),
-    replace(SUPERSET, options=("--flask-app", "superset.app:create_app"), heavy=True, label="flask-app"),
+    replace(SUPERSET, options=("--flask-app", "superset.app:create_app"), label="flask-app"),
     AIRFLOW,
     replace(AIRFLOW, dialect="sqlite"),
     PREFECT,
@@ -269,11 +272,10 @@ RECIPES = [
         dialect="sqlite+aiosqlite",
         versions=PREFECT_VERSIONS + "sqlite",
         files={"converge.ini": PREFECT_INI + PREFECT_VERSIONS + "sqlite\n"},
-        heavy=True,
     ),
     replace(GALAXY, merge="75b461a2b24a", options=(*GALAXY.options, "--base-sql", "{dump}")),
     MLFLOW,
-    replace(MLFLOW, dialect="sqlite"),
+    replace(MLFLOW, dialect="sqlite", quick=True),
     replace(
         PRIVACYIDEA,
         merge="f1a2b3c4d5e6",
@@ -334,7 +336,7 @@ TOLD = [
         ("postgresql/ and sqlite/",),
     ),
     (
-        replace(MLFLOW, options=(), label="without its first tables"),
+        replace(MLFLOW, options=(), quick=True, label="without its first tables"),
         "cannot-start-from-empty",
         ("451aebb31d03", 'relation "metrics" does not exist', "--prepare"),
     ),

@@ -38,10 +38,10 @@ def server() -> Iterator[str]:
         embedded.stop()
 
 
-def case(recipe: Recipe) -> Any:
-    """A recipe with its marker; what takes a minute or more is asked for by `-m heavy`."""
-    marker = pytest.mark.heavy if recipe.heavy else pytest.mark.network
-    return pytest.param(recipe, id=str(recipe), marks=marker)
+def case(recipe: Recipe, *more: object) -> Any:
+    """A recipe with its marker, and what goes with it; all but the quick ones are asked for by `-m heavy`."""
+    marker = pytest.mark.network if recipe.quick else pytest.mark.heavy
+    return pytest.param(recipe, *more, id=str(recipe), marks=marker)
 
 
 @pytest.mark.parametrize("recipe", [case(recipe) for recipe in RECIPES])
@@ -79,8 +79,7 @@ def test_what_the_maintainers_merged_is_proven(
     print(f"{recipe}: {proof['verdict']} in {seconds}, {notes(result)}")
 
 
-@pytest.mark.network
-@pytest.mark.parametrize(("recipe", "code", "words"), TOLD, ids=[str(recipe) for recipe, *_ in TOLD])
+@pytest.mark.parametrize(("recipe", "code", "words"), [case(*told) for told in TOLD])
 def test_who_leaves_an_option_out_is_told(
     recipe: Recipe, code: str, words: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -99,7 +98,7 @@ def test_who_leaves_an_option_out_is_told(
     assert not [path for path in set(after) - set(before) if path.suffix == ".py"]
 
 
-@pytest.mark.network
+@pytest.mark.heavy
 def test_a_production_database_in_the_settings_sees_nobody(tmp_path: Path, server: str) -> None:
     """airflow makes its engine at import, of what its settings say: a database that is there and would let it in."""
     import psycopg

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,33 +90,44 @@ COMBINATIONS = [
     # Installs, but "directly inherits TypingOnly but has additional attributes" when it is imported.
     if (version, versions) != ("3.13", MIDDLE)
 ]
+BY_AGE = sorted(pythons(), key=lambda version: [int(part) for part in version.split(".")])
+QUICK = {(BY_AGE[0], OLDEST), (BY_AGE[len(BY_AGE) // 2], OLD), (BY_AGE[-1], NEWEST)}
+"""The ends, and one between: what `.ci/run` tries. The others are asked for by `-m heavy`."""
+TEMPLATES = ("generic", "async", "multidb")
 
 
-@pytest.mark.network
+def case(version: str, versions: Versions, *more: str) -> Any:
+    """A combination with its marker, and what goes with it."""
+    marker = pytest.mark.network if (version, versions) in QUICK else pytest.mark.heavy
+    return pytest.param(
+        version, versions, *more, id="-".join((f"py{version}-{versions}", *more)), marks=marker
+    )
+
+
+@pytest.fixture
+def python(version: str, versions: Versions) -> str:
+    return interpreter(version, versions)
+
+
 @pytest.mark.parametrize(
-    ("version", "versions"),
-    COMBINATIONS,
-    ids=[f"py{version}-{versions}" for version, versions in COMBINATIONS],
+    ("version", "versions", "template"),
+    [
+        case(version, versions, template)
+        for version, versions in COMBINATIONS
+        for template in TEMPLATES
+        if template != "async" or versions.is_async  # SQLAlchemy 1.3 has no asyncio
+    ],
 )
+def test_a_template(tmp_path: Path, postgres_url: str, python: str, template: str) -> None:
+    """Its placeholder URL is not edited, so the driver is not known."""
+    run_in(tmp_path, python, "-m", "alembic", "init", "-t", template, "migrations")
+    revisions(tmp_path)
+    commutes(tmp_path, database_url=postgres_url, python=python)
+
+
+@pytest.mark.parametrize(("version", "versions"), [case(*combination) for combination in COMBINATIONS])
 class TestVersions:
-    """Templates and Flask-Migrate as those versions write them."""
-
-    @pytest.fixture
-    def python(self, version: str, versions: Versions) -> str:
-        return interpreter(version, versions)
-
-    @pytest.fixture(params=["generic", "async", "multidb"])
-    def template(self, request: pytest.FixtureRequest, versions: Versions) -> str:
-        template: str = request.param
-        if template == "async" and not versions.is_async:
-            pytest.skip("SQLAlchemy 1.3 has no asyncio")
-        return template
-
-    def test_a_template(self, tmp_path: Path, postgres_url: str, python: str, template: str) -> None:
-        """Its placeholder URL is not edited, so the driver is not known."""
-        run_in(tmp_path, python, "-m", "alembic", "init", "-t", template, "migrations")
-        revisions(tmp_path)
-        commutes(tmp_path, database_url=postgres_url, python=python)
+    """What those versions write and do, Flask-Migrate too."""
 
     def test_a_clash(self, tmp_path: Path, postgres_url: str, python: str, versions: Versions) -> None:
         run_in(tmp_path, python, "-m", "alembic", "init", "migrations")
