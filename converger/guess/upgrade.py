@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from converger.guess.benign import does_nothing, is_type_library
-from converger.guess.model import Action, Footprint, Name, Word
-from converger.guess.operations import Call, read_operation, table_name
+from converger.guess.model import Action, Footprint, Name
+from converger.guess.operations import Call, read_operation
+from converger.guess.rows import mentions, read_rows
 from converger.guess.statements import read_sql
 from converger.guess.values import (
     UNKNOWN,
@@ -21,6 +22,9 @@ from converger.guess.values import (
     Bound,
     Made,
     binary,
+    bind,
+    item,
+    of_dict,
     plain_function,
     size,
     string_method,
@@ -123,13 +127,13 @@ class _Walker:
             if node.value is not None:
                 value = self._eval(node.value, names)
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                    _bind(target, value, names)
+                    bind(target, value, names)
                     if self._mapped and isinstance(target, ast.Attribute):
                         self._not_known(node.lineno)  # rows, through an object
         elif isinstance(node, ast.AugAssign):
             value = self._eval(node.value, names)
             old = names.get(node.target.id, UNKNOWN) if isinstance(node.target, ast.Name) else UNKNOWN
-            _bind(node.target, binary(node.op, old, value), names)
+            bind(node.target, binary(node.op, old, value), names)
         elif isinstance(node, ast.If):
             self._if(node, names)
         elif isinstance(node, ast.For):
@@ -141,7 +145,7 @@ class _Walker:
             for item in node.items:
                 value = self._eval(item.context_expr, names)
                 if item.optional_vars is not None:
-                    _bind(item.optional_vars, value, names)
+                    bind(item.optional_vars, value, names)
             self._block(node.body, names)
         elif isinstance(node, ast.Try):
             self._contained([*node.body, *node.orelse], names, guarded=bool(node.handlers))
@@ -199,12 +203,12 @@ class _Walker:
         if isinstance(values, dict):
             values = list(values)
         if not isinstance(values, list | tuple) or len(values) > _ROUNDS:
-            _bind(node.target, UNKNOWN, names)
+            bind(node.target, UNKNOWN, names)
             self._contained(node.body, names, guarded=True)
             return
         before = self._guarded
         for value in values:
-            _bind(node.target, value, names)
+            bind(node.target, value, names)
             self._block(node.body, names)
             self._guarded = before  # a `continue` under a condition ends with the round
 
@@ -275,10 +279,10 @@ class _Walker:
         if isinstance(node, ast.Call):
             return self._call(node, names)
         if isinstance(node, ast.Subscript):
-            return _item(self._eval(node.value, names), self._eval(node.slice, names))
+            return item(self._eval(node.value, names), self._eval(node.slice, names))
         if isinstance(node, ast.NamedExpr):
             value = self._eval(node.value, names)
-            _bind(node.target, value, names)
+            bind(node.target, value, names)
             return value
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Not):
             value = self._eval(node.operand, names)
@@ -346,7 +350,7 @@ class _Walker:
             self._execute(args[0], node)
             return UNKNOWN
         name = node.func.id if isinstance(node.func, ast.Name) else method
-        self._mention([*args, *keywords.values()], node)
+        self._add(mentions([*args, *keywords.values()], node))
         if isinstance(node.func, ast.Name) and not path:
             value = plain_function(name, tuple(args))
             if value is not UNKNOWN:
@@ -414,7 +418,7 @@ class _Walker:
         if isinstance(owner, str):
             return string_method(owner, method, tuple(args), keywords)
         if isinstance(owner, dict):
-            return _of_dict(owner, method, args)
+            return of_dict(owner, method, args)
         if isinstance(owner, list) and method in ("append", "extend"):
             more = args[0] if args and method == "extend" else args[:1]
             owner += more if isinstance(more, list) and size(owner) < _MOST else [UNKNOWN]
@@ -455,53 +459,9 @@ class _Walker:
                 self._not_known(node.lineno)
             return
         if isinstance(value, Made):
-            self._rows(value, node)
+            self._add(read_rows(value, node))
             return
         self._not_known(node.lineno)
-
-    def _rows(self, made: Made, node: ast.Call) -> None:
-        """A statement that SQLAlchemy makes: `table.update().values(c=…)`."""
-        chain: list[Made] = []
-        link: Any = made
-        while isinstance(link, Made) and link.what not in ("table", "Table", "mapped"):
-            chain.append(link)
-            link = link.args[0] if link.args else None
-            link = link.owner if isinstance(link, Bound) else link
-        target = table_name(link)
-        verb: Any = next((part.what for part in chain if part.what in ("update", "insert", "delete")), None)
-        words = frozenset(Word(None, n.attr) for n in ast.walk(node) if isinstance(n, ast.Attribute))
-        if target is None or verb is None:
-            self._mention([made], node)
-            return
-        columns: tuple[str, ...] | None = None
-        for part in chain:
-            if part.what == "values":
-                given = [a for a in part.args[1:] if isinstance(a, dict)]
-                columns = (*(key for g in given for key in g), *part.keywords) or None
-        condition = " and ".join(part.text for part in chain if part.what in ("where", "filter", "filter_by"))
-        words |= {Word(None, column) for column in columns or ()}
-        others = {table_name(table) for table in tables_in(made)} - {target}
-        self._add([Action(verb, "rows", target, line=node.lineno, detail=made.text, columns=columns, words=words,
-                          alone=not others, aspect=condition)])  # fmt: skip
-        self._mention([made], node)
-
-    def _mention(self, values: Sequence[Any], node: ast.Call) -> None:
-        """Tables that a call we do not follow is given: it reads or writes them."""
-        tables = {table_name(table) for value in values for table in tables_in(value)} - {None}
-        words = frozenset(Word(None, n.attr) for n in ast.walk(node) if isinstance(n, ast.Attribute))
-        for table in sorted(t for t in tables if t is not None):
-            self._add([Action("use", "table", table, line=node.lineno, words=words, alone=len(tables) == 1)])
-
-
-def _bind(target: ast.expr, value: Any, names: Names) -> None:
-    if isinstance(target, ast.Name):
-        names[target.id] = value
-    elif isinstance(target, ast.Tuple | ast.List):
-        parts = value if isinstance(value, tuple | list) and len(value) == len(target.elts) else None
-        for number, part in enumerate(target.elts):
-            _bind(part, parts[number] if parts is not None else UNKNOWN, names)
-    elif isinstance(target, ast.Subscript | ast.Attribute) and isinstance(target.value, ast.Name):
-        names[target.value.id] = UNKNOWN
 
 
 def _schema(value: Any, node: ast.Call) -> str | None:
@@ -509,25 +469,6 @@ def _schema(value: Any, node: ast.Call) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return next((f"<{ast.unparse(k.value)}>" for k in node.keywords if k.arg == "schema"), None)
-
-
-def _item(value: Any, key: Any) -> Any:
-    try:
-        if isinstance(value, dict | list | tuple | str) and isinstance(key, str | int):
-            return value[key]  # type: ignore[index]
-    except (KeyError, IndexError, TypeError):
-        pass
-    return UNKNOWN
-
-
-def _of_dict(owner: dict[Any, Any], method: str, args: list[Any]) -> Any:
-    if method == "items":
-        return list(owner.items())
-    if method in ("keys", "values"):
-        return list(getattr(owner, method)())
-    if method == "get" and args and isinstance(args[0], str | int):
-        return owner.get(args[0], args[1] if len(args) > 1 else None)
-    return UNKNOWN
 
 
 def _own_names(node: ast.expr) -> list[str]:

@@ -152,3 +152,36 @@ def tables_in(value: Any, depth: int = 0) -> list[Made]:
     else:
         return []
     return [table for part in parts for table in tables_in(part, depth + 1)]
+
+
+def bind(target: ast.expr, value: Any, names: dict[str, Any]) -> None:
+    """Give the value to the names of an assignment's target; what is changed in part is unknown from then on."""
+    if isinstance(target, ast.Name):
+        names[target.id] = value
+    elif isinstance(target, ast.Tuple | ast.List):
+        parts = value if isinstance(value, tuple | list) and len(value) == len(target.elts) else None
+        for number, part in enumerate(target.elts):
+            bind(part, parts[number] if parts is not None else UNKNOWN, names)
+    elif isinstance(target, ast.Subscript | ast.Attribute) and isinstance(target.value, ast.Name):
+        names[target.value.id] = UNKNOWN
+
+
+def item(value: Any, key: Any) -> Any:
+    """`value[key]`."""
+    try:
+        if isinstance(value, dict | list | tuple | str) and isinstance(key, str | int):
+            return value[key]  # type: ignore[index]
+    except (KeyError, IndexError, TypeError):
+        pass
+    return UNKNOWN
+
+
+def of_dict(owner: dict[Any, Any], method: str, args: list[Any]) -> Any:
+    """A method of a dict that is known."""
+    if method == "items":
+        return list(owner.items())
+    if method in ("keys", "values"):
+        return list(getattr(owner, method)())
+    if method == "get" and args and isinstance(args[0], str | int):
+        return owner.get(args[0], args[1] if len(args) > 1 else None)
+    return UNKNOWN
