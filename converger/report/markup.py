@@ -19,10 +19,11 @@ from converger.report.visible import block, one_line
 _TICKS = re.compile(r"`+")
 # Letters of any script, hyphens and apostrophes between them, and marks that end or enclose a part of a sentence.
 _WORD = re.compile(r"[(\"“]*[^\W\d_]+(?:['’-][^\W\d_]+)*[.,;:!?)\"”]*")
-_NUMBER = re.compile(r"\(?\d{1,6}(?:[.,]\d{1,3})?[.,;:)]*")
+_NUMBER = re.compile(r"\(?\d{1,6}(?:[.,]\d{1,3})?[.,;:!?)]*")
 _TAIL = re.compile(r"[.,;:!?)]+$")
 # GitHub makes a link of anything that could be the beginning of a commit's id.
 _LIKE_A_COMMIT = re.compile(r"[0-9a-fA-F]{7,}")
+_LIKE_AN_ADDRESS = re.compile(r"www|https?|ftp|mailto|xmpp", re.IGNORECASE)
 
 
 def code(text: str, limit: int | None = None) -> str:
@@ -63,7 +64,7 @@ def prose(text: str, limit: int | None = None) -> str:
 
 def _is_plain(word: str, *, first: bool) -> bool:
     if _WORD.fullmatch(word):
-        return _LIKE_A_COMMIT.search(word) is None
+        return _LIKE_A_COMMIT.search(word) is None and _LIKE_AN_ADDRESS.search(word) is None
     # At the beginning of a line `1.` would begin a list.
     return not first and _NUMBER.fullmatch(word) is not None
 

@@ -215,9 +215,8 @@ def _conflict(conflict: Conflict, graph: Graph | None, look: Look) -> list[str]:
         for line in conflict.differences[:_MOST_DIFFERENCES]:
             out += [f"    {bar} {part}" for part in block(line, width=100, lines=8)]
         if len(conflict.differences) > _MOST_DIFFERENCES:
-            out.append(
-                f"    {bar} {look.glyphs.ellipsis} and {len(conflict.differences) - _MOST_DIFFERENCES} more (--format json has all)"
-            )
+            more = len(conflict.differences) - _MOST_DIFFERENCES
+            out.append(f"    {bar} {look.glyphs.ellipsis} and {more} more (--format json has all)")
     if conflict.statement:
         out += ["  statement", *(f"    {bar} {line}" for line in block(conflict.statement))]
     if conflict.error:
