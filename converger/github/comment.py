@@ -91,7 +91,8 @@ def find(existing: Iterable[Existing], configuration: str, me: str) -> Existing 
 def comment_body(result: Result, configuration: str, limit: int = LIMIT) -> str:
     """The text of the comment with its marker, at most `limit` characters."""
     if result.situation == "one-head" and result.outcome.status == "converged":
-        return _marked(resolved(result), make_marker(configuration, resolved(without_times(result))))
+        # Later commits that keep it resolved are no news.
+        return _marked(resolved(result), make_marker(configuration, "resolved"))
     marker = make_marker(configuration, report(without_times(result)))
     return _marked(bounded(result, limit - len(f"\n{marker}\n")), marker)
 

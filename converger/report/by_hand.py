@@ -82,7 +82,7 @@ def _reparenting(result: Result) -> list[str]:
     if not lines:
         return []
     return [
-        "Or, instead of a merge, re-parent, so that only one order is left:",
+        "Instead of a merge, one branch can be put on top of the other, so that only one order is left:",
         "",
         *fence(map(visible, lines[1:]), "text"),
     ]

@@ -145,10 +145,11 @@ def _lead(result: Result) -> list[str]:
         since = ""
         if len(merging) == 1 and merging[0].base is not None:
             since = f" since {code(merging[0].base, _ID)}"
-        out.append(
-            f"Merged with {code(base.branch, _NAMES)} as it is now, this pull request leaves several heads{since}. "
-            "`alembic upgrade head` would refuse to run."
-        )
+        merged = f"Merged with {code(base.branch, _NAMES)} as it is now, this pull request"
+        if result.written is not None and result.written.kind == "commit":
+            out.append(f"{merged} left several heads{since}.")
+        else:
+            out.append(f"{merged} leaves several heads{since}. `alembic upgrade head` would refuse to run.")
     elif result.situation == "base-forked" and base is not None:
         out.append(
             f"{code(base.branch, _NAMES)} has them without this pull request, which is not the cause. "
@@ -192,6 +193,9 @@ def _how(result: Result, room: Room) -> list[str]:
         steps = f", {counted(covered.steps, 'step')}" if covered.steps else ""
         pairs = f", {covered.pairs} of {covered.of} pairs of revisions compared" if covered.of else ""
         out.append(f"- On scratch databases of {prose(server_name(proof), _NAMES)}{steps}{pairs}")
+    if proof is not None and (proof.downgrade.result != "not-run" or proof.downgrade.detail):
+        detail = f", {prose(proof.downgrade.detail, 400)}" if proof.downgrade.detail else ""
+        out.append(f"- Downgrade: {proof.downgrade.result}{detail}")
     notes = dict.fromkeys((*outcome.notes, *(proof.notes if proof is not None else ())))
     shown = list(notes)[: room.rows]
     out += [f"- {prose(note.message, 600)}" for note in shown]

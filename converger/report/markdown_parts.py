@@ -199,10 +199,10 @@ def _kind(conflict: Conflict) -> str:
 
 def _conflict(conflict: Conflict, result: Result, room: Room) -> tuple[str, list[str]]:
     names = [_named(revision, result) for revision in dict.fromkeys(conflict.revisions) if revision]
-    between = f"between {' and '.join(names)}" if len(names) > 1 else f"in {''.join(names)}"
+    between = f"Between {' and '.join(names)}" if len(names) > 1 else f"In {''.join(names)}"
     on = f"on a database at {state(conflict.state)}" if conflict.state else "on an empty database"
-    kind = "Conflict" if conflict.kind == "unclassified" else f"Conflict ({_kind(conflict)})"
-    out = [f"{kind} {between}, {on}."]
+    kind = "Conflict" if conflict.kind == "unclassified" else f"Conflict: {_kind(conflict)}"
+    out = [f"{between}, {on}."]
     if conflict.objects:
         names = [code(name, 80) for name in conflict.objects[:10]]
         out += ["", f"Concerning {', '.join(names)}{' and others' if len(conflict.objects) > 10 else ''}."]
@@ -271,7 +271,8 @@ def downgrade_part(result: Result) -> list[str]:
     if proof is None:
         return []
     lines = downgrade_text(proof.downgrade, Look())
-    if not lines:
+    # Its one line is among how it was looked at.
+    if len(lines) < 2:
         return []
     body = fence(lines, "text")
     title = f"Downgrade: {proof.downgrade.result}"

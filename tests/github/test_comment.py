@@ -19,7 +19,7 @@ from converger.mergefile import Note
 from converger.plan import LinePlan
 from converger.proof.model import PathResult, Proof
 from converger.report.markdown import SHORT, headline, report, verdict_only
-from converger.report.result import Result, situation_of
+from converger.report.result import Looked, Result, situation_of
 from tests.github.environment import SHA
 from tests.github.rendered import assert_harmless, render
 from tests.github.results import (
@@ -166,8 +166,8 @@ def test_a_conflict_has_both_places_in_the_code() -> None:
         "! 2      op.rename_table('workflows', 'flows')",
     ]
     for part in (
-        "#### Conflict (renamed-table)",
-        "between `7fbf463be9a7` (add profiles) and `b61cf349aa4b` (rename workflows), on a database at `b61cf349aa4b`",
+        "#### Conflict: renamed-table",
+        "Between `7fbf463be9a7` (add profiles) and `b61cf349aa4b` (rename workflows), on a database at `b61cf349aa4b`",
         "ALTER TABLE workflows ADD COLUMN profile TEXT",
         'relation "workflows" does not exist',
         "**What to do:** `7fbf463be9a7` works on its own branch",
@@ -356,6 +356,8 @@ def test_a_fork_that_is_gone_is_resolved_once() -> None:
     assert found.body.startswith("### ✅ One head: `d135e472622c` (resolved)\n")
     assert_harmless(found.body)
     assert decide_comment(one_head(), KEY, [existing(found.body)], ME) == Keep(1)
+    pushed = replace(one_head(), head=Looked("e" * 40, "feature"))
+    assert decide_comment(pushed, KEY, [existing(found.body)], ME) == Keep(1), "still resolved is no news"
     # And when it comes back, the same comment says so.
     assert isinstance(decide_comment(result(), KEY, [existing(found.body)], ME), Update)
 
