@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from converger.proof.inside import isolation
@@ -399,3 +400,72 @@ def test_the_filter_decides_as_it_should_on_every_processor(machine: str) -> Non
 def test_the_filter_knows_the_second_abi_of_x86_64() -> None:
     for number in (0x40000000, 0x40000000 + 41, 0x40000000 + 512, 0xFFFFFFFF):
         assert decide("x86_64", number, socket.AF_INET) == 0x50000 | errno.ENOSYS
+
+
+# -- a server, which is connected to and connects to nobody
+
+
+def kept(code: str, *arguments: str) -> str:
+    """What the code prints where it is kept from connecting."""
+    source = "from isolation import keep_from_connecting\nassert keep_from_connecting() is None\n"
+    done = run(source + textwrap.dedent(code), *arguments, cut=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_program_of_the_server_reaches_nobody(postgres_url: str, decoy: Decoy) -> None:
+    """A statement that no look at its text can see: it is put together in the server."""
+    tcp, udp = decoy.ports
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for way in (f"tcp/127.0.0.1/{tcp}", f"udp/127.0.0.1/{udp}"):
+            shell = f"bash -c 'echo hello > /dev/{way}'"
+            statement = f"COPY (SELECT 1) TO PROGRAM $sh${shell}$sh$"
+            with pytest.raises(psycopg.errors.ExternalRoutineException):
+                connection.execute(f"DO $do$ BEGIN EXECUTE $x${statement}$x$; END $do$".encode())
+        connection.execute("COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'")  # so it is not the program's lack
+    assert decoy.visits() == 0
+
+
+def test_it_takes_connections() -> None:
+    source = f"""
+import socket, sys
+sys.path.insert(0, {str(SCRIPT.parent)!r})
+from isolation import keep_from_connecting
+assert keep_from_connecting() is None
+listening = socket.create_server(("127.0.0.1", 0))
+print(listening.getsockname()[1], flush=True)
+taken, _ = listening.accept()
+taken.sendall(b"hello " + taken.recv(10))
+"""
+    with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(b"you")
+            assert connection.recv(20) == b"hello you"
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "socket.create_connection(('127.0.0.1', tcp))",
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', udp))",
+        "socket.socket().sendto(b'x', socket.MSG_FASTOPEN, ('127.0.0.1', tcp))",
+        "socket.socket().sendmsg([b'x'], [], socket.MSG_FASTOPEN, ('127.0.0.1', tcp))",
+        "socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)",
+        "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)",
+        "socket.socket(socket.AF_UNIX).connect('/run/docker.sock')",
+    ],
+    ids=["tcp", "udp", "sendto", "sendmsg", "mptcp", "netlink", "unix"],
+)
+def test_what_it_cannot(decoy: Decoy, work: str) -> None:
+    code = f"""
+        import errno, socket, sys
+        tcp, udp = map(int, sys.argv[1:])
+        try:
+            {work}
+        except OSError as error:
+            print(errno.errorcode[error.errno])
+    """
+    assert kept(code, *decoy.ports) == "ENETUNREACH"
+    assert decoy.visits() == 0

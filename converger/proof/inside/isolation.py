@@ -21,6 +21,10 @@ _X86_64 = {
     "seccomp": 317,
     "socket": 41,
     "socketpair": 53,
+    "connect": 42,
+    "sendto": 44,
+    "sendmsg": 46,
+    "sendmmsg": 307,
     "ptrace": 101,
     "process_vm_readv": 310,
     "process_vm_writev": 311,
@@ -29,6 +33,10 @@ _GENERIC = {
     "seccomp": 277,
     "socket": 198,
     "socketpair": 199,
+    "connect": 203,
+    "sendto": 206,
+    "sendmsg": 211,
+    "sendmmsg": 269,
     "ptrace": 117,
     "process_vm_readv": 270,
     "process_vm_writev": 271,
@@ -55,12 +63,17 @@ _KILL = 0x80000000
 _LOAD = 0x20  # a 32-bit word of struct seccomp_data
 _EQUAL = 0x15
 _AT_LEAST = 0x35
+_ANY_BIT = 0x45
+_KEEP_BITS = 0x54
 _RETURN = 0x06
-_NUMBER, _AUDIT, _ARGUMENT_0, _ARGUMENT_2 = 0, 4, 16, 32  # the lower halves: the calls take an int
+_NUMBER, _AUDIT = 0, 4
+_ARGUMENT_0, _ARGUMENT_1, _ARGUMENT_2, _ARGUMENT_3 = 16, 24, 32, 40  # the lower halves: the calls take an int
 
 _AF_NETLINK = 16
 _NETLINK_ROUTE = 0
 _SO_DOMAIN = 39
+_SOCKET_TYPE = 0xF  # above it are flags
+_MSG_FASTOPEN = 0x20000000  # a message that connects
 
 
 def cut_network():
@@ -75,41 +88,44 @@ def cut_network():
     AF_NETLINK is left for NETLINK_ROUTE, which reads the machine's own interfaces (`getifaddrs`, on which
     libraries rely while they are imported); no byte leaves the machine by it.
     """
+    return _attempt(assemble) or _attempted(_close_network_sockets) or _still_open()
+
+
+def keep_from_connecting():
+    """Make this process and its descendants unable to connect to anybody: for a server, which is connected to.
+
+    Returns as `cut_network` does. TCP sockets can be made, to listen on. `connect` fails with ENETUNREACH, also to
+    a Unix socket, and so does a socket for anything but TCP.
+    """
+    return _attempt(assemble_for_server)
+
+
+def _attempt(assembled):
     if not sys.platform.startswith("linux"):
         return "only Linux can do this"
     known = _ARCHITECTURES.get(os.uname().machine)
     if known is None or struct.calcsize("P") != 8 or sys.byteorder != "little":
         return "it is not known how on this processor (%s)" % os.uname().machine
+    return _attempted(lambda: _install(known, assembled(known)))
+
+
+def _attempted(work):
     try:
-        _install(known)
-        _close_network_sockets()
+        work()
     except ImportError:
         return "this Python has no ctypes"
     except OSError as error:
         return "the system does not allow it (%s)" % error.strerror
-    return _still_open()
+    return None
 
 
 def assemble(known):
     """The filter for one of `_ARCHITECTURES`: a list of (code, jump if true, jump if false, value)."""
-    refuse, allow = (_RETURN, _FAIL | errno.ENETUNREACH), (_RETURN, _ALLOW)
-    lines = [
-        (_LOAD, _AUDIT),
-        (_EQUAL, known["audit"], "native", "foreign"),
-        "native",
-        (_LOAD, _NUMBER),
-    ]
-    if "x32" in known:
-        lines.append((_AT_LEAST, known["x32"], "absent", None))
-    lines += [
+    of_calls = [
         (_EQUAL, known["socket"], "socket", None),
         (_EQUAL, known["socketpair"], "socketpair", None),
     ]
-    lines += [(_EQUAL, number, "absent", None) for number in _IO_URING]
-    others = [known[name] for name in ("ptrace", "process_vm_readv", "process_vm_writev")] + [_PIDFD_GETFD]
-    lines += [(_EQUAL, number, "forbidden", None) for number in others]
-    lines += [
-        allow,
+    looking_closer = [
         "socket",
         (_LOAD, _ARGUMENT_0),
         (_EQUAL, socket.AF_UNIX, "allow", None),
@@ -119,10 +135,63 @@ def assemble(known):
         "socketpair",
         (_LOAD, _ARGUMENT_0),
         (_EQUAL, socket.AF_UNIX, "allow", "refuse"),
+    ]
+    return _linked(known, of_calls, looking_closer)
+
+
+def assemble_for_server(known):
+    """The filter of `keep_from_connecting`."""
+    of_calls = [
+        (_EQUAL, known["connect"], "refuse", None),
+        (_EQUAL, known["socket"], "socket", None),
+        (_EQUAL, known["sendmsg"], "message", None),
+        (_EQUAL, known["sendto"], "other message", None),
+        (_EQUAL, known["sendmmsg"], "other message", None),
+    ]
+    looking_closer = [
+        "socket",
+        (_LOAD, _ARGUMENT_0),
+        (_EQUAL, socket.AF_UNIX, "allow", None),
+        (_EQUAL, socket.AF_INET, "internet", None),
+        (_EQUAL, socket.AF_INET6, "internet", "refuse"),
+        "internet",
+        (_LOAD, _ARGUMENT_1),
+        (_KEEP_BITS, _SOCKET_TYPE),
+        (_EQUAL, socket.SOCK_STREAM, None, "refuse"),
+        (_LOAD, _ARGUMENT_2),
+        (_EQUAL, 0, "allow", None),
+        (_EQUAL, socket.IPPROTO_TCP, "allow", "refuse"),
+        "message",
+        (_LOAD, _ARGUMENT_2),
+        (_ANY_BIT, _MSG_FASTOPEN, "refuse", "allow"),
+        "other message",
+        (_LOAD, _ARGUMENT_3),
+        (_ANY_BIT, _MSG_FASTOPEN, "refuse", "allow"),
+    ]
+    return _linked(known, of_calls, looking_closer)
+
+
+def _linked(known, of_calls, looking_closer):
+    """A filter: `of_calls` says which calls are looked at closer, and `looking_closer` what then."""
+    lines = [
+        (_LOAD, _AUDIT),
+        (_EQUAL, known["audit"], "native", "foreign"),
+        "native",
+        (_LOAD, _NUMBER),
+    ]
+    if "x32" in known:
+        lines.append((_AT_LEAST, known["x32"], "absent", None))
+    lines += of_calls
+    lines += [(_EQUAL, number, "absent", None) for number in _IO_URING]
+    others = [known[name] for name in ("ptrace", "process_vm_readv", "process_vm_writev")] + [_PIDFD_GETFD]
+    lines += [(_EQUAL, number, "forbidden", None) for number in others]
+    lines += [
+        (_RETURN, _ALLOW),
+        *looking_closer,
         "allow",
-        allow,
+        (_RETURN, _ALLOW),
         "refuse",
-        refuse,
+        (_RETURN, _FAIL | errno.ENETUNREACH),
         "absent",
         (_RETURN, _FAIL | errno.ENOSYS),
         "forbidden",
@@ -145,10 +214,9 @@ def assemble(known):
     return program
 
 
-def _install(known):
+def _install(known, program):
     import ctypes
 
-    program = assemble(known)
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     buffer = ctypes.create_string_buffer(code, len(code))
     # struct sock_fprog: a length, padding, a pointer.

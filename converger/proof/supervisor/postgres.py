@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import signal
@@ -37,6 +38,9 @@ logging_collector = off
 """
 """Throw-away settings. Dynamic shared memory is in files: in /dev/shm a killed server's would stay behind."""
 
+NEVER_CONNECTS = 15
+"""Since this version: the statistics of older ones went through a socket that the server connected to itself."""
+
 
 class PostgresSupervisor(Supervisor):
     """Orders: `binaries` with `postgres` and `initdb`, and `major`."""
@@ -47,6 +51,9 @@ class PostgresSupervisor(Supervisor):
     telling = r"FATAL|PANIC|ERROR|error"
 
     def initialise(self, binaries: dict[str, str]) -> None:
+        if self.orders["major"] >= NEVER_CONNECTS:
+            # Where it cannot be done, statements that are seen to connect elsewhere are refused all the same.
+            importlib.import_module("inside.isolation").keep_from_connecting()
         self.private_folder("data")
         self.private_folder("socket")
         password = self.private_file("password", self.orders["password"] + "\n")
