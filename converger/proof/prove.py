@@ -134,8 +134,10 @@ def _from_heads(graph: Graph, line: LinePlan, lattice: Lattice, findings: Findin
         for head in line.heads:
             at_head = graph.ancestors([head], dependencies=True) & lattice.full
             if ran.step.state == at_head == {head} and ran.step.result == lattice.full:
-                order = (ran.step.revision, *merges)
-                found[head] = PathResult((head,), order, "failed" if ran.failure else "ok", ran.seconds)
+                if ran.failure:
+                    found[head] = PathResult((head,), (), "failed", ran.seconds)
+                else:
+                    found[head] = PathResult((head,), (ran.step.revision, *merges), "ok", ran.seconds)
     return found
 
 

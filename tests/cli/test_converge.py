@@ -89,14 +89,15 @@ def test_refused(clash: AlembicProject) -> None:
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Refused (neither-order): ")
     assert lines[1] == "Nothing was written."
-    assert "✗ conflict between aaaa0001 and bbbb0001 (duplicate-column)" in done.stdout
+    assert "✗ conflict between aaaa0001 " in done.stdout
+    assert " and bbbb0001 (revision bbbb0001) (duplicate-column)" in done.stdout
     assert "in             migrations/versions/bbbb0001_rev.py:" in done.stdout
     assert "and in         migrations/versions/aaaa0001_rev.py:" in done.stdout
     assert "concerning     accounts.email" in done.stdout
     assert "│ ALTER TABLE accounts ADD COLUMN email TEXT" in done.stdout
     assert "│ duplicate column name: email" in done.stdout
     assert "what to do" in done.stdout
-    assert sum("FAILED" in line for line in lines) == 4
+    assert sum("FAILED" in line for line in lines) == 5
     code, value = as_json(cwd=clash.root)
     assert (code, value["status"], value["proof"]["verdict"]) == (1, "refused", "neither-order")
     assert clash.digest() == before
