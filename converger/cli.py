@@ -396,6 +396,42 @@ def converge(shared: Shared, timeout: float | None, proof_budget: float | None, 
 
 
 @main.command(
+    short_help="What a kind of conflict is, with a bad and a good example, and what to do.",
+    epilog=_EXIT_CODES.format(ok="explained, or listed", refused="(not used)"),
+)
+@click.argument("kind", required=False)
+@command("text")
+def explain(shared: Shared, kind: str | None) -> int:
+    """What a kind of conflict is: what happens, a bad and a good example, and what to do.
+
+    KIND is what `converge` calls a conflict. Without it all kinds are listed.
+
+    \b
+    Example:
+      alembic-converger explain
+      alembic-converger explain duplicate-column
+    """
+    from converger.proof.kinds import KINDS, explain_kind, near_kinds
+    from converger.report.visible import one_line
+    from converger.terminal import emit
+
+    if kind is None:
+        width = max(len(each.name) for each in KINDS)
+        emit([f"{each.name:{width}}  {each.title}" for each in KINDS])
+        return EXIT_OK
+    try:
+        section = explain_kind(kind)
+    except LookupError:
+        near = near_kinds(kind)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise click.UsageError(
+            f"there is no kind of conflict called '{one_line(kind)}'.{hint} `{PROGRAM} explain` lists all."
+        ) from None
+    emit(section.splitlines())
+    return EXIT_OK
+
+
+@main.command(
     short_help="A small project with three heads, converged for real.",
     epilog=_EXIT_CODES.format(ok="three heads became one", refused="they did not"),
 )

@@ -31,7 +31,8 @@ def options_in(text: str) -> set[str]:
 
 def options_of(command: click.Command) -> set[str]:
     context = click.Context(command, info_name="x", help_option_names=["-h", "--help"])
-    return {name for p in command.get_params(context) for name in (*p.opts, *p.secondary_opts)}
+    options = [p for p in command.get_params(context) if isinstance(p, click.Option)]
+    return {name for p in options for name in (*p.opts, *p.secondary_opts)}
 
 
 def test_every_command_is_documented() -> None:

@@ -27,6 +27,8 @@ def project(tmp_path: Path) -> AlembicProject:
         ["check", "--static"],
         ["graph"],
         ["graph", "--all", "--format", "mermaid"],
+        ["explain"],
+        ["explain", "duplicate-column"],
         ["--help"],
     ],
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +31,6 @@ def expectation(folder: Path) -> dict[str, Any]:
 
 def name_of(folder: Path) -> str:
     return f"{folder.parent.name}/{folder.name}"
-
-
-@pytest.fixture(scope="session")
-def mariadb_url() -> Iterator[str]:
-    from converger.proof.embedded_mariadb import start_mariadb
-    from converger.proof.urls import format_url
-
-    mariadb = start_mariadb(lambda text: None)
-    try:
-        yield format_url(mariadb.url)
-    finally:
-        mariadb.stop()
 
 
 @pytest.fixture

@@ -6,12 +6,22 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
+from pkgutil import get_data
 
 from converger.proof.kinds.catalogue import KINDS, Kind
 from converger.proof.kinds.encounter import Encounter, Recognised
 
-__all__ = ["KINDS", "Encounter", "Kind", "advice", "classify", "explain_kind", "known_kinds", "objects"]
+__all__ = [
+    "KINDS",
+    "Encounter",
+    "Kind",
+    "advice",
+    "classify",
+    "explain_kind",
+    "known_kinds",
+    "near_kinds",
+    "objects",
+]
 
 PAGE = "kinds.md"
 _MOST_NAMED = 5
@@ -33,9 +43,20 @@ def explain_kind(name: str) -> str:
     return section.group().strip() + "\n"
 
 
+def near_kinds(name: str) -> tuple[str, ...]:
+    """Up to three names of kinds that somebody may have meant, best first."""
+    from difflib import get_close_matches
+
+    name = name.strip().lower().replace("_", "-").replace(" ", "-")
+    inside = [kind for kind in known_kinds() if name in kind] if name else []
+    return tuple(dict.fromkeys((*inside, *get_close_matches(name, known_kinds(), 3))))[:3]
+
+
 def page() -> str:
     """The whole page about the kinds; docs/conflicts.md is a copy of it."""
-    return files("converger.proof.kinds").joinpath(PAGE).read_text("utf-8")
+    found = get_data(__name__, PAGE)
+    assert found is not None
+    return found.decode("utf-8")
 
 
 def classify(encounter: Encounter) -> Kind:
