@@ -155,6 +155,7 @@ class Squares(Generic[Place]):
         self._clashes: dict[Square, Clash] = {}
         self._broken: list[tuple[Step, Failure]] = []
         self._reported: set[tuple[str, str]] = set()
+        self._parted: set[State] = set()
         self._asides: dict[Difference, None] = {}
         self._compared: set[Square] = set()
 
@@ -374,13 +375,16 @@ class Squares(Generic[Place]):
         if not found:
             return False
         things = _things(found)
-        if things - self._reported:  # else it is what an earlier square has shown
-            self._reported |= things
+        # Both places may have parted before, and what did then is under another name since.
+        parted = bool(self._parted & {square.state | {revision} for revision in square.revisions})
+        self._parted.add(state)
+        if things - self._reported and not (parted and self._agrees(square)):
             rows: tuple[RowDifference, ...] = ()
             if kept is not None:
                 ends = (place, kept) if first == square.revisions[0] else (kept, place)
                 rows = self._laboratory.rows(*ends, found, self._mask)
             self._clashes[square] = Clash(square, (), found, self._footprints(square), rows)
+        self._reported |= things  # what is left of it later has been said
         if state == self._lattice.full or kept is None or len(self._variants) == _VARIANTS:
             self._stay |= things
             return False
@@ -430,15 +434,36 @@ class Squares(Generic[Place]):
         while rest:
             order.append(self._via[rest])
             rest = rest - {self._via[rest]}
-        place, reached = self._laboratory.start, rest
-        for revision in reversed(order):
-            done = self._laboratory.run(place, Step(reached, revision), self._mask)
-            if reached:
+        return self._along(self._laboratory.start, rest, order[::-1])
+
+    def _along(self, start: Place, state: State, order: Sequence[str]) -> Place | None:
+        """A place that is reached from one in `state`, which stays as it is; `start` itself if there is no order."""
+        place = start
+        for number, revision in enumerate(order):
+            done = self._laboratory.run(place, Step(state, revision), self._mask)
+            if number:
                 self._laboratory.drop(place)
             if done.place is None:
                 return None
-            place, reached = done.place, done.step.result
+            place, state = done.place, done.step.result
         return place
+
+    def _agrees(self, square: Square) -> bool:
+        """Run both orders from one and the same place: whether they succeed and end alike."""
+        below = self._again(square.state)
+        if below is None:
+            return False
+        a, b = (
+            self._along(below, square.state, order) for order in (square.revisions, square.revisions[::-1])
+        )
+        alike = False
+        if a is not None and b is not None:
+            here, there = (self._laboratory.read(end, self._mask).facts for end in (a, b))
+            alike = not differences(here, there, self._mask)
+        for end in (a, b, below if square.state else None):
+            if end is not None:
+                self._laboratory.drop(end)
+        return alike
 
     def _footprints(self, square: Square) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
         before = self.prints.get(square.state)

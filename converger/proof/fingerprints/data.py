@@ -191,19 +191,23 @@ def explain_rows(
     ]
     if any(digest is None or digest.count is None for digest in digests):
         return None
+    # Each as it is in its own database: what refers to a table may be another one there.
     counts = [
-        reader.row_hashes(scratch, one) if present else Counter[int]()
-        for scratch, present in zip((first, second), pair, strict=True)
+        reader.row_hashes(scratch, own) if present else Counter[int]()
+        for scratch, own, present in zip((first, second), (one, other), pair, strict=True)
     ]
     totals = [
-        reader.column_totals(scratch, one) if present else {}
-        for scratch, present in zip((first, second), pair, strict=True)
+        reader.column_totals(scratch, own) if present else {}
+        for scratch, own, present in zip((first, second), (one, other), pair, strict=True)
     ]
     lines = []
-    for scratch, only in ((first, counts[0] - counts[1]), (second, counts[1] - counts[0])):
+    for scratch, own, only in (
+        (first, one, counts[0] - counts[1]),
+        (second, other, counts[1] - counts[0]),
+    ):
         chosen = sorted(only)[:limit]
-        rows = reader.rows(scratch, one, chosen) if chosen else []
-        lines.append((tuple(sorted(_line(one, row) for row in rows))[:limit], only.total()))
+        rows = reader.rows(scratch, own, chosen) if chosen else []
+        lines.append((tuple(sorted(_line(own, row) for row in rows))[:limit], only.total()))
     return RowDifference(
         table,
         tuple(column for column in one.columns if totals[0].get(column) != totals[1].get(column)),

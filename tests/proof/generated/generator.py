@@ -129,28 +129,24 @@ LARGE: Shapes = [
 
 
 def draw(random: Random, dialect: str, shapes: Shapes) -> Drawn:
-    """Random branches. Few things are drawn as often as pays: what nobody else touches is dull."""
+    """Random branches, of a few operations that are drawn first: what nobody else touches is dull."""
     needs = random.choice(shapes)
+    operations = [random.choice(_SCHEMA + _ROWS + _OWN[dialect]) for _ in range(random.choice([2, 4, 6]))]
     choices = {}
     for revision in needs:
         attempts = []
         for _ in range(4):
-            count = random.choice([1, 1, 1, 2])
-            attempts.append(tuple(sql for _ in range(count) for sql in operation(random, dialect)))
+            drawn = [random.choice(operations) for _ in range(random.choice([1, 1, 2]))]
+            attempts.append(tuple(sql for operation in drawn for sql in operation(random, dialect)))
         choices[revision] = tuple(attempts)
     return Drawn(Branches(dialect, _base(dialect), needs, {}), choices)
 
 
 # -- operations: each gives statements
 
-_TABLES = ["parents", "pairs", "pairs", "children"]
+_TABLES = ["parents", "pairs", "pairs", "pairs", "children"]
 _COLUMNS = ["x", "x", "y", "z"]
 _INDEXES = ["ix_one", "ix_two"]
-
-
-def operation(random: Random, dialect: str) -> Sql:
-    """One operation."""
-    return random.choice(_SCHEMA + _SCHEMA + _ROWS + _ROWS + _OWN[dialect])(random, dialect)
 
 
 def _maybe(random: Random, text: str) -> str:
