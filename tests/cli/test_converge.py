@@ -235,13 +235,19 @@ def _processes_with(text: str) -> list[str]:
     return found
 
 
+def worked() -> float:
+    """Seconds that our child processes computed: unlike a clock's, no others make them more."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 def test_demo() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
+        before_it = worked()
         env = environment(TMPDIR=folder, VIRTUAL_ENV="/no/such/environment", GIT_DIR="/no/such/git")
         done = run("demo", cwd=Path(folder), env=env)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert time.monotonic() - began < 30
+        assert worked() - before_it < 30
         before, _, after = done.stdout.partition("$ alembic-converger converge")
         assert before.count("(head)") == 3
         assert "Merged 3 heads into" in after and "proven on PostgreSQL" in after
