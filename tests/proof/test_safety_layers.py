@@ -201,7 +201,9 @@ def test_the_network_cut_alone_lets_nothing_out(run: Run) -> None:
     assert len(found) > 25
     assert "unreachable" in " ".join(found.values())
     # Nor was there a way to the scratch server, to which only the other layers lead.
-    assert (outcome.status, outcome.reason and outcome.reason.code) == ("unevaluated", "env-failed")
+    assert outcome.status == "unevaluated"
+    assert outcome.reason is not None
+    assert outcome.reason.code in ("env-failed", "no-network"), outcome.reason
     assert_nobody_came(run)
 
 
@@ -234,7 +236,11 @@ def assert_only_the_mark_was_asked_for(run: Run) -> None:
     if not isinstance(run.production, SqliteProduction):
         asked = set(run.production.statements())
         assert run.production.visits() > 0
-        mark = "shobj_description" if run.dialect == "postgresql" else "FROM converger_registry_"
+        mark = (
+            "FROM pg_database WHERE datname = current_database()"
+            if run.dialect == "postgresql"
+            else "FROM converger_registry_"
+        )
         assert {statement for statement in asked if mark not in statement} == set()
         assert asked
     else:
