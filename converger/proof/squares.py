@@ -115,6 +115,10 @@ class Findings:
     clashes: tuple[Clash, ...] = ()
     healed: tuple[Clash, ...] = ()
     """Pairs whose orders differ, until later revisions level that: all databases end alike."""
+    strayed: tuple[tuple[Step, Failure], ...] = ()
+    """Steps that fail in some databases of their state and work in others: what followed from a difference."""
+    arrives: bool = False
+    """Whether some order gets to the last state."""
     asides: tuple[Difference, ...] = ()
     shared: tuple[Difference, ...] = ()
     """What the steps changed for the whole server."""
@@ -154,6 +158,10 @@ class Squares(Generic[Place]):
         self._variants: list[tuple[frozenset[tuple[str, str]], Place]] = []
         self._clashes: dict[Square, Clash] = {}
         self._broken: list[tuple[Step, Failure]] = []
+        self._unsure: dict[Step, Failure] = {}  # of a branch's own: it may work in a variant
+        self._elsewhere: dict[Step, Failure] = {}  # in variants
+        self._worked: set[Step] = set()  # in variants
+        self._arrives = False
         self._reported: set[tuple[str, str]] = set()
         self._parted: set[State] = set()
         self._asides: dict[Difference, None] = {}
@@ -197,9 +205,14 @@ class Squares(Generic[Place]):
             whole=whole,
             end=self._end,
             mask=self._mask,
-            broken=tuple(self._broken),
+            broken=(*self._broken, *(one for one in self._unsure.items() if one[0] not in self._worked)),
             clashes=tuple(clash for clash in self._clashes.values() if clash not in healed),
             healed=healed,
+            strayed=(
+                *((step, failure) for step, failure in self._unsure.items() if step in self._worked),
+                *(one for one in self._elsewhere.items() if self._done.get(one[0]) is None),
+            ),
+            arrives=self._end is not None or self._arrives,
             asides=tuple(self._asides),
             shared=differences(self.prints[empty].shared, self._end.shared) if self._end else (),
             seconds=time.monotonic() - began,
@@ -331,7 +344,10 @@ class Squares(Generic[Place]):
 
     def _book_failure(self, step: Step, failure: Failure) -> None:
         if step.state == self._lattice.below(step.revision):
-            self._broken.append((step, failure))
+            if step.state in self._parted:
+                self._unsure[step] = failure
+            else:
+                self._broken.append((step, failure))
             return
         # First the one that was indeed the last: what is in the others' place may have come by another order.
         last = self._via.get(step.state)
@@ -405,6 +421,14 @@ class Squares(Generic[Place]):
         finally:
             self._laboratory.drop(place)
         end = squares.kept.get(lattice.full)
+        self._arrives |= findings.arrives
+        ran = [(one.step, one.failure) for one in findings.steps]
+        for step, failure in (*ran, *findings.strayed):
+            step = Step(step.state | state, step.revision)
+            if failure is None:
+                self._worked.add(step)
+            else:
+                self._elsewhere.setdefault(step, failure)
         if findings.whole and not findings.broken and not findings.clashes:
             self._mask |= findings.mask
             return end

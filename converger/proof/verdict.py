@@ -19,8 +19,8 @@ def judge(findings: Findings, journeys: Sequence[Journey]) -> Verdict:
     if findings.broken or any(journey.failed_on_its_own for journey in journeys):
         return "broken"
     failed = any(clash.failed for clash in findings.clashes) or any(journey.failed for journey in journeys)
-    if failed:
-        arrives = findings.end is not None or any(not journey.failed for journey in journeys)
+    if failed or findings.strayed:
+        arrives = findings.arrives or any(not journey.failed for journey in journeys)
         return "one-order" if arrives else "neither-order"
     if findings.clashes or any(ends_elsewhere(findings, journeys)):
         return "differ"

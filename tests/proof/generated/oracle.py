@@ -67,7 +67,9 @@ class Oracle:
 
     def _broken(self, revision: str) -> bool:
         """Whether it fails where its own branch, which may have branches, came as far as it."""
-        return self.fails(self.branches.below(revision), revision)
+        below = self.branches.below(revision)
+        ways = [way for way in self.orders(below) if self.end(way) is not None]
+        return bool(ways) and all(self.end((*way, revision)) is None for way in ways)
 
     def clash(self, state: frozenset[str], pair: tuple[str, str]) -> bool:
         """Whether in some database of that state the two revisions fail in an order, or end differently."""
