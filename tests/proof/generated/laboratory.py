@@ -62,6 +62,9 @@ class SqlLaboratory:
         self._count(-1)
         self._server.drop(place)
 
+    def wait(self) -> None:
+        """See `Laboratory.wait`: no clock is read."""
+
     def stop(self) -> None:
         """See `Laboratory.stop`."""
 
