@@ -14,6 +14,7 @@ from converger.proof.facts import Difference, Fact, Fingerprint, Mask, RowDiffer
 from converger.proof.lattice import Lattice, Square, State, Step
 from converger.proof.squares import Done, Findings, Squares
 from converger.proof.upgrade import Failure
+from converger.proof.verdict import judge
 
 Rows = tuple[tuple[str, str], ...]
 """A make-believe database: names and what they hold, sorted."""
@@ -155,6 +156,21 @@ def test_no_clash_means_that_every_order_succeeds_and_ends_alike(
     assert len(set(model.runs)) == len(model.runs) or not clean or findings.healed, "a step was run twice"
 
 
+@settings(max_examples=400, deadline=None)
+@given(projects())
+def test_the_verdict_is_what_all_orders_say(project: tuple[dict[str, tuple[str, ...]], Model]) -> None:
+    needs, model = project
+    verdict = judge(look(needs, model), ())
+    ends = every_order(needs, model)
+    alone = [{one: needs[one] for one in needs if one[0] == branch} for branch in {one[0] for one in needs}]
+    if any(None in every_order(branch, model) for branch in alone):
+        assert verdict == "broken"
+    elif None in ends:
+        assert verdict == ("neither-order" if ends == {None} else "one-order")
+    else:
+        assert verdict == ("commute" if len(ends) == 1 else "differ")
+
+
 def test_a_clash_is_pinned_to_its_pair_and_state() -> None:
     operations = {
         "a0": Operation("set", "p"),
@@ -216,6 +232,23 @@ def test_a_difference_that_heals_is_no_clash() -> None:
     findings = look(chains(2, 1), Model(operations, ()))
     assert not findings.clashes
     assert [clash.square.revisions for clash in findings.healed] == [("a0", "b0")]
+
+
+def test_a_failure_on_one_side_of_a_difference_only() -> None:
+    """Where b0 ran after a0 there is no x, and a1 fails; where a0 ran last it works."""
+    operations = {"a0": Operation("set", "x"), "a1": Operation("drop", "x"), "b0": Operation("clear", "x")}
+    assert judge(look(chains(2, 1), Model(operations, ())), ()) == "one-order"
+
+
+def test_a_difference_under_another_name_is_not_blamed_on_who_renamed_it() -> None:
+    operations = {
+        "a0": Operation("set", "x", "from a"),
+        "b0": Operation("set", "x", "from b"),
+        "b1": Operation("rename", "x", "y"),
+        "c0": Operation("set", "z"),
+    }
+    findings = look({**chains(1, 2, 1), "b1": ("b0", "a0")}, Model(operations, ()))
+    assert [clash.square.revisions for clash in findings.clashes] == [("a0", "b0")]
 
 
 def test_a_lattice_that_is_too_large_is_looked_at_where_it_matters() -> None:
