@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from random import Random
 
 import hypothesis.strategies as st
@@ -92,6 +93,39 @@ def compare(oracle: Oracle, findings: Findings) -> str:
     for step, failure in findings.broken:
         assert oracle.fails(step.state, step.revision), f"{failure}\n{oracle.branches}"
     return verdict
+
+
+def on_sqlite(needs: dict[str, tuple[str, ...]], **sql: str) -> Findings:
+    """What the squares show of these branches, which the oracle confirms."""
+    base = draw(Random(0), "sqlite", SMALL).branches
+    branches = replace(base, needs=needs, sql={revision: (sql[revision],) for revision in needs})
+    with closing(SqliteDatabase()) as database:
+        findings = look(branches, SqlLaboratory(branches, MemoryServer()))
+        compare(Oracle(branches, database), findings)
+    return findings
+
+
+def test_a_renamed_difference_is_not_blamed_on_who_renamed() -> None:
+    """Which parent the child has depends on the order; in which table it stands does not."""
+    findings = on_sqlite(
+        {"a0": (), "b0": (), "b1": ("b0",)},
+        a0="INSERT INTO parents (x) VALUES (1)",
+        b0="INSERT INTO children (parent) SELECT max(id) FROM parents",
+        b1="ALTER TABLE children RENAME TO extra",
+    )
+    assert [clash.square.revisions for clash in findings.clashes] == [("a0", "b0")]
+
+
+def test_a_failure_is_pinned_to_the_order_that_was_run() -> None:
+    """SQLite checks all triggers at each rename: the one that c0 made after a0 is about a table that is gone."""
+    findings = on_sqlite(
+        {"a0": (), "b0": (), "c0": ()},
+        a0="ALTER TABLE children RENAME TO more",
+        b0="ALTER TABLE parents RENAME COLUMN x TO z",
+        c0="CREATE TRIGGER watch AFTER INSERT ON parents BEGIN INSERT INTO children (x) VALUES (9); END",
+    )
+    pairs = {clash.square.revisions for clash in findings.clashes}
+    assert pairs == {("a0", "c0"), ("b0", "c0")}
 
 
 def test_sqlite(sqlite: tuple[Database, MemoryServer]) -> None:
