@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +14,9 @@ from converger.proof.process import Worker
 from converger.proof.sites import Sites
 from converger.proof.squares import Done
 from converger.proof.upgrader import Place, Upgrader
+
+CLOCK_STEP = 1.1
+"""Seconds after which CURRENT_TIMESTAMP is another one everywhere: MySQL's and SQLite's steps by the second."""
 
 
 class Databases:
@@ -76,6 +80,10 @@ class Databases:
     def drop(self, place: Place) -> None:
         """See `Laboratory.drop`."""
         self._sites.drop(place.site)
+
+    def wait(self) -> None:
+        """See `Laboratory.wait`."""
+        time.sleep(CLOCK_STEP)
 
     def stop(self) -> None:
         """See `Laboratory.stop`."""

@@ -6,16 +6,20 @@ below it is replayed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 
 from converger.history import Graph
 from converger.plan import LinePlan
 from converger.proof.bench import Bench
-from converger.proof.facts import Fingerprint, Mask
+from converger.proof.facts import Fingerprint, Mask, differences
+from converger.proof.laboratory import CLOCK_STEP
 from converger.proof.process import Worker
+from converger.proof.sites import Site
 from converger.proof.stock import Stock
 from converger.proof.upgrade import Failure
 from converger.proof.upgrader import Leg, Place, Upgrader
@@ -125,6 +129,35 @@ class PathRunner:
             lanes.shutdown(wait=True)
             stock.close()
 
+    def noise(self, base: Place, journeys: Sequence[Journey], mask: Mask) -> Mask:
+        """What differs between two runs of the same way, beyond `mask`: these journeys, each run twice more.
+
+        Raises CouldNotEvaluate.
+        """
+        for journey in journeys:
+            approach, legs = (tuple(leg.target for leg in part) for part in (journey.approach, journey.legs))
+            mask |= self._noise(base, _Route(journey.start, approach, legs, journey.reversed_), mask)
+        return mask
+
+    def _noise(self, base: Place, route: _Route, mask: Mask) -> Mask:
+        sites: list[Site] = []
+        try:
+            for number in range(2):
+                if number:
+                    time.sleep(CLOCK_STEP)
+                sites.append(self._sites.clone(base.site))
+                place = replace(base, site=sites[-1])
+                legs = self._upgrader.believed(partial(self._legs, place=place, route=route), _failures)
+                if _failures(legs):
+                    return mask  # it does not do the same twice: whatever that is, it is no noise
+            tables = self._upgrader.version_tables
+            prints = [self._sites.read(site, tables, mask) for site in sites]
+            found = differences(prints[0].facts, prints[1].facts, mask)
+            return self._sites.noise(sites[0], sites[1], found)
+        finally:
+            for site in sites:
+                self._sites.drop(site)
+
     def _reach_base(self, worker: Worker) -> tuple[Place, tuple[Leg, ...]]:
         site = self._sites.create()
         started = self._bench.start(worker, site)
@@ -141,20 +174,23 @@ class PathRunner:
     def _travel(self, worker: Worker, stock: Stock, base: Place, route: _Route, mask: Mask) -> Journey:
         site = stock.take()
         try:
-            place = replace(base, site=site)
-            legs: list[Leg] = []
-            for target in (*route.approach, *route.targets):
-                leg, place = self._upgrader.upgrade(worker, place, target, reversed_=route.reversed_)
-                legs.append(leg)
-                if leg.failure:
-                    break
-            parts = tuple(legs[: len(route.approach)]), tuple(legs[len(route.approach) :])
+            legs = self._legs(worker, replace(base, site=site), route)
+            parts = legs[: len(route.approach)], legs[len(route.approach) :]
             journey = Journey(route.start, *parts, reversed_=route.reversed_)
             if journey.failed is None:
                 journey = replace(journey, end=self._sites.read(site, self._upgrader.version_tables, mask))
             return journey
         finally:
             stock.give_back(site)
+
+    def _legs(self, worker: Worker, place: Place, route: _Route) -> tuple[Leg, ...]:
+        legs: list[Leg] = []
+        for target in (*route.approach, *route.targets):
+            leg, place = self._upgrader.upgrade(worker, place, target, reversed_=route.reversed_)
+            legs.append(leg)
+            if leg.failure:
+                break
+        return tuple(legs)
 
 
 def _failures(legs: Sequence[Leg]) -> list[Failure]:

@@ -23,9 +23,12 @@ from converger.proof.model import Coverage, Downgrade, PathResult, Proof
 from converger.proof.paths import Journey, PathRunner
 from converger.proof.scratch import Server
 from converger.proof.squares import Findings, Squares
-from converger.proof.upgrader import Leg, Upgrader
-from converger.proof.verdict import judge
+from converger.proof.upgrader import Leg, Place, Upgrader
+from converger.proof.verdict import ends_elsewhere, judge
 from converger.proof.waysdown import ways_down
+
+_MOST_NOISE = 3
+"""Times that noise is looked for in ends that differ: each may bring more of it to light."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,13 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
     )
     squares = Squares(lattice, laboratory, budget=bench.proof_budget, progress=bench.progress)
     ways = ways_down(graph, line, lattice, base.state)
-    findings = squares.run(keep={state for way in ways for state in (way.start, way.end)})
+    findings = squares.run(keep={lattice.full, *(state for way in ways for state in (way.start, way.end))})
     alone = _from_heads(graph, line, lattice, findings)
     journeys = runner.run(base, skip=frozenset(alone), mask=findings.mask)
+    if not findings.clashes and not any(journey.failed for journey in journeys):
+        findings, journeys = _without_noise(
+            runner, base, frozenset(alone), findings, journeys, squares.kept.get(lattice.full), laboratory
+        )
     paths = _paths(line, journeys, base_legs, alone)
     for journey in journeys:
         failed = journey.failed
@@ -121,6 +128,32 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
             coverage=Coverage(findings.pairs, findings.of, len(findings.steps), findings.whole),
         )
     )
+
+
+def _without_noise(
+    runner: PathRunner,
+    base: Place,
+    skip: frozenset[str],
+    findings: Findings,
+    journeys: tuple[Journey, ...],
+    end: Place | None,
+    laboratory: Databases,
+) -> tuple[Findings, tuple[Journey, ...]]:
+    """What was found, with what differs between two runs of one journey masked, where that is why ends differ.
+
+    `end` is a place in the last state that the squares reached.
+    """
+    for _ in range(_MOST_NOISE):
+        found = ends_elsewhere(findings, journeys)
+        suspects = [journey for journey, difference in zip(journeys, found, strict=True) if difference]
+        if not suspects:
+            break
+        mask = findings.mask | runner.noise(base, suspects, findings.mask)
+        if mask == findings.mask:
+            break
+        findings = replace(findings, mask=mask, end=laboratory.read(end, mask) if end is not None else None)
+        journeys = runner.run(base, skip=skip, mask=mask)
+    return findings, journeys
 
 
 def _from_heads(graph: Graph, line: LinePlan, lattice: Lattice, findings: Findings) -> dict[str, PathResult]:

@@ -63,3 +63,18 @@ def test_a_clash_is_refused_and_nothing_is_written(project: AlembicProject) -> N
     for place, kind in ((first.location, "TEXT"), (first.other_location, "VARCHAR(50)")):
         line = (project.root / place.path).read_text().splitlines()[place.line - 1]
         assert f"ADD COLUMN email {kind}" in line
+
+
+def test_what_a_clock_writes_is_noise_however_coarse_it_is(project: AlembicProject, tmp_path: Path) -> None:
+    """CURRENT_TIMESTAMP has whole seconds here: two runs within one write the same, and others do not."""
+    project.sql("base0001", None, "CREATE TABLE logs (name TEXT, at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)")
+    for name in ("aaaa0001", "bbbb0001"):
+        # Each upgrade takes some of a second, so that ways which differ only in time are sure to meet two of them.
+        project.revision(
+            name,
+            "base0001",
+            f"import time\ntime.sleep(0.4)\nop.execute(\"INSERT INTO logs (name) VALUES ('{name}')\")",
+        )
+    for _ in range(2):
+        outcome = converge(options(project, dry_run=True), Silent())
+        assert outcome.proof is not None and outcome.proof.verdict == "commute", outcome.proof

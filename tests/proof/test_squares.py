@@ -62,6 +62,7 @@ class Model:
         self.noisy = noisy
         self.clock = count()
         self.kept = 0
+        self.waited = 0
         self.most_kept = 0
         self.runs: list[Step] = []
 
@@ -89,6 +90,9 @@ class Model:
         self, first: Rows, second: Rows, found: Sequence[Difference], mask: Mask
     ) -> tuple[RowDifference, ...]:
         return ()
+
+    def wait(self) -> None:
+        self.waited += 1
 
     def stop(self) -> None:
         raise AssertionError("nothing was wrong")
