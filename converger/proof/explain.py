@@ -166,8 +166,10 @@ class Explainer:
         failure = leg.failure
         assert failure is not None
         revision = failure.revision or (leg.order[-1] if leg.order else leg.target)
+        merges = {merge.revision for merge in self._line.merges}
+        if revision in merges:  # it is empty: what ran before it left something that Alembic stumbles over
+            revision = next((ran for ran in reversed(leg.order) if ran not in merges), revision)
         applied = self._graph.ancestors(leg.state, dependencies=True) | set(leg.order)
-        state = self._graph.maximal(applied - {revision}, dependencies=True)
         own = journey.failed_on_its_own
         other = revision if own else self._other(revision, applied)
         encounter = Encounter(
@@ -183,20 +185,21 @@ class Explainer:
         return Conflict(
             kind=kind.name if kind else "unclassified",
             revisions=(other, revision),
-            state=state,
+            state=leg.state,
             objects=objects(encounter) if kind else (),
             error=encounter.error,
             statement=failure.statement,
             location=self._location(failure) or self._definition(revision),
             other_location=None if own else self._definition(other),
-            advice=self._advice_at_once(encounter, kind, state) if kind else _mend_first(revision),
+            advice=self._advice_at_once(encounter, kind, leg) if kind else _mend_first(revision),
         )
 
-    def _advice_at_once(self, encounter: Encounter, kind: Kind, state: tuple[str, ...]) -> str:
+    def _advice_at_once(self, encounter: Encounter, kind: Kind, leg: Leg) -> str:
         """What to do where all works one by one, and fails in one `alembic upgrade`."""
         text = (
             "One by one these revisions work. `alembic upgrade` runs all that is missing at once, though, and then"
-            f" {encounter.revisions[1]} fails on a database that comes from {' + '.join(state) or 'empty'}."
+            f" {leg.failure.revision if leg.failure else leg.target} fails on a database that was at"
+            f" {' + '.join(leg.state) or 'no revision'}."
         )
         if kind.name != "unclassified":
             return f"{text} {advice(encounter, kind)}"
