@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import hypothesis.strategies as st
@@ -16,9 +17,12 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from converger.converge import converge
+from converger.outcome import Options, Silent
 from converger.proof.lattice import Lattice
 from converger.proof.squares import Findings, Squares
 from converger.proof.verdict import judge
+from tests.alembic_project import AlembicProject
 from tests.proof.generated.generator import LARGE, SMALL, Branches, Shapes, draw
 from tests.proof.generated.laboratory import MemoryServer, ReplayServer, SqlLaboratory
 from tests.proof.generated.oracle import Database, Oracle, PostgresDatabase, SqliteDatabase
@@ -138,6 +142,52 @@ def test_postgresql(postgres: tuple[Database, ReplayServer]) -> None:
     seen = verdicts(*postgres, SMALL, 60)
     assert all(seen[verdict] >= 2 for verdict in VERDICTS[:-1]), seen
     assert seen["commute"] < 45, "most are harmless: that shows little"
+
+
+@pytest.mark.parametrize(
+    ("seed", "verdict"),
+    [(4, "commute"), (7, "differ"), (27, "one-order"), (22, "neither-order"), (3, "broken")],
+)
+def test_through_alembic_on_sqlite(tmp_path: Path, seed: int, verdict: str) -> None:
+    with closing(SqliteDatabase()) as database:
+        oracle = Oracle(draw(Random(seed), "sqlite", SMALL).settled(database), database)
+        assert oracle.verdict() == verdict, "the seed is another project now: choose one of that verdict"
+        through_alembic(oracle, AlembicProject(tmp_path / "p", url="sqlite:///never.db"), None)
+
+
+@pytest.mark.parametrize(("seed", "verdict"), [(3, "commute"), (9, "differ"), (8, "one-order")])
+def test_through_alembic_on_postgresql(
+    tmp_path: Path, postgres: tuple[Database, ReplayServer], postgres_url: str, seed: int, verdict: str
+) -> None:
+    database, _ = postgres
+    oracle = Oracle(draw(Random(seed), "postgresql", SMALL).settled(database), database)
+    assert oracle.verdict() == verdict, "the seed is another project now: choose one of that verdict"
+    through_alembic(oracle, AlembicProject(tmp_path / "p"), postgres_url)
+
+
+def through_alembic(oracle: Oracle, project: AlembicProject, url: str | None) -> None:
+    """Write the branches as revision files: `converge` says of them what the oracle says."""
+    branches = oracle.branches
+    long = {revision: f"{revision}{revision}0000" for revision in branches.needs}
+    project.sql("base0001", None, *branches.base)
+    for revision in branches.order():
+        (parent,) = branches.needs[revision] or (None,)
+        project.sql(long[revision], long[parent] if parent else "base0001", *branches.sql[revision])
+    outcome = converge(Options(cwd=project.root, database_url=url, dry_run=True), Silent())
+    assert outcome.proof is not None, outcome.reason
+    assert outcome.proof.verdict == oracle.verdict(), branches
+    short = {name: revision for revision, name in long.items()}
+    for conflict in outcome.proof.conflicts:
+        a, b = (short[name] for name in conflict.revisions)
+        states = {
+            frozenset(order[:count])
+            for order in oracle.orders(frozenset(short.values()))
+            for count in range(len(order))
+        }
+        if a == b:
+            assert oracle.fails(branches.below(a), a)
+        else:
+            assert any(oracle.clash(state, (a, b)) for state in states if not state & {a, b}), conflict
 
 
 @pytest.mark.heavy
