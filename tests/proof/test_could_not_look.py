@@ -59,11 +59,11 @@ def test_a_missing_dependency_of_env_py_is_named(project: AlembicProject, postgr
 
 
 def test_a_missing_dependency_of_a_revision_is_named(project: AlembicProject, postgres_url: str) -> None:
-    project.revision("bbbb0002", "bbbb0001", "import acme_models")
+    project.revision("bbbb0001", "base0001", "import acme_models")
     outcome = run(project, postgres_url)
     assert outcome.reason is not None
     assert outcome.reason.code == "missing-dependency"
-    assert "bbbb0002_rev.py" in outcome.reason.message
+    assert "bbbb0001_rev.py" in outcome.reason.message
 
 
 def test_env_py_that_fails(project: AlembicProject, postgres_url: str) -> None:
@@ -75,16 +75,16 @@ def test_env_py_that_fails(project: AlembicProject, postgres_url: str) -> None:
 
 
 def test_a_hanging_migration_is_ended(project: AlembicProject, postgres_url: str) -> None:
-    project.revision("bbbb0002", "bbbb0001", "import time\ntime.sleep(600)")
+    project.revision("bbbb0001", "base0001", "import time\ntime.sleep(600)")
     outcome = run(project, postgres_url, timeout=2.0)
     assert outcome.reason is not None
     assert outcome.reason.code == "worker-timeout"
-    assert "bbbb0002" in outcome.reason.message
+    assert "bbbb0001" in outcome.reason.message
 
 
 def test_a_killed_worker_is_no_verdict(project: AlembicProject, postgres_url: str) -> None:
     project.revision(
-        "bbbb0002", "bbbb0001", "import os\nprint('last words', flush=True)\nos.kill(os.getpid(), 9)"
+        "bbbb0001", "base0001", "import os\nprint('last words', flush=True)\nos.kill(os.getpid(), 9)"
     )
     outcome = run(project, postgres_url)
     assert outcome.reason is not None
@@ -95,7 +95,7 @@ def test_a_killed_worker_is_no_verdict(project: AlembicProject, postgres_url: st
 
 def test_a_server_that_runs_out_of_room_is_no_conflict(project: AlembicProject, postgres_url: str) -> None:
     project.sql(
-        "bbbb0002", "bbbb0001", "DO $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$"
+        "bbbb0001", "base0001", "DO $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$"
     )
     outcome = run(project, postgres_url)
     assert outcome.reason is not None

@@ -61,8 +61,8 @@ def test_a_revision_that_connects_when_it_is_loaded(project: AlembicProject, tmp
     production = tmp_path / "production.db"
     production.touch()
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "assert names == ['t'], names",
         header=f"engine = sa.create_engine('sqlite:///{production}')\n"
         "with engine.begin() as connection:\n"
@@ -78,8 +78,8 @@ def test_a_revision_that_connects_when_it_is_loaded(project: AlembicProject, tmp
 def test_what_a_revision_does_when_it_is_loaded_is_done_each_time(project: AlembicProject) -> None:
     """The second upgrade of a database fails here as it would in a deployment."""
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         header="with sa.create_engine('sqlite:///of_the_project.db').begin() as connection:\n"
         "    connection.execute(sa.text('CREATE TABLE t (id INTEGER)'))",
     )
@@ -98,7 +98,7 @@ def test_a_sqlite_file_of_the_project_is_not_even_made(project: AlembicProject) 
         "    engine, 'connect', lambda raw, _: raw.execute('CREATE TABLE IF NOT EXISTS t (id INTEGER)'))\n"
         "engine.connect().close()\n" + ENV_PY,
     )
-    project.sql("bbbb0002", "bbbb0001", "INSERT INTO t VALUES (1)")
+    project.sql("bbbb0001", "base0001", "INSERT INTO t VALUES (1)")
     assert verdict(run(project, "merged")) == "commute"
 
 
@@ -136,8 +136,8 @@ class TestWhatNobodyWaitsFor:
     ) -> None:
         """It is taken to the scratch database, too, where its table is found."""
         project.revision(
-            "bbbb0002",
             "bbbb0001",
+            "base0001",
             "def work():\n"
             f"    with sa.create_engine({production.url()!r}).begin() as c:\n"
             "        c.execute(sa.text('CREATE TABLE t (id INTEGER)'))\n"
@@ -148,8 +148,8 @@ class TestWhatNobodyWaitsFor:
     def test_of_another_dialect(self, project: AlembicProject, start: str) -> None:
         """The guard itself has to tell."""
         project.revision(
-            "bbbb0002",
             "bbbb0001",
+            "base0001",
             "def work():\n    sa.create_engine('postgresql+psycopg://u@production.invalid/shop').connect()\n"
             + start,
         )
@@ -158,7 +158,7 @@ class TestWhatNobodyWaitsFor:
 
 def test_a_role_is_not_made_on_the_users_server(project: AlembicProject, postgres_url: str) -> None:
     role = f"hardening_{os.getpid()}"
-    project.sql("bbbb0002", "bbbb0001", f"DO $$ BEGIN CREATE ROLE {role}; END $$")
+    project.sql("bbbb0001", "base0001", f"DO $$ BEGIN CREATE ROLE {role}; END $$")
     code, message = reason(run(project, "unevaluated", database_url=postgres_url))
     assert code == "server-refused"
     assert "belong to the whole server" in message
@@ -169,8 +169,8 @@ def test_a_role_is_not_made_on_the_users_server(project: AlembicProject, postgre
 
 def test_words_about_roles_are_no_change_of_roles(project: AlembicProject, postgres_url: str) -> None:
     project.sql(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "CREATE TABLE permissions (name TEXT)",
         "INSERT INTO permissions VALUES ('create user'), ('drop role')",
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone TO ''UTC''', current_database()); END $$",
@@ -183,22 +183,22 @@ def test_words_about_roles_are_no_change_of_roles(project: AlembicProject, postg
 
 def test_an_error_that_env_py_hides_is_told(project: AlembicProject) -> None:
     set_env(project, SWALLOWING)
-    project.sql("bbbb0002", "bbbb0001", "CREATE TABLE accounts (id INTEGER)")
+    project.sql("bbbb0001", "base0001", "CREATE TABLE accounts (id INTEGER)")
     outcome = run(project, "refused")
     assert outcome.proof is not None
     conflict = outcome.proof.conflicts[0]
-    assert conflict.revisions == ("bbbb0002", "bbbb0002")
+    assert conflict.revisions == ("bbbb0001", "bbbb0001")
     assert conflict.error == "table accounts already exists"
 
 
 def test_a_missing_module_that_env_py_hides_is_no_verdict(project: AlembicProject) -> None:
     set_env(project, SWALLOWING)
-    project.revision("bbbb0002", "bbbb0001", "import acme_models")
+    project.revision("bbbb0001", "base0001", "import acme_models")
     assert reason(run(project, "unevaluated"))[0] == "missing-dependency"
 
 
 def test_a_migration_that_leaves_with_success_did_not_succeed(project: AlembicProject) -> None:
-    project.revision("bbbb0002", "bbbb0001", "import sys\nsys.exit(0)")
+    project.revision("bbbb0001", "base0001", "import sys\nsys.exit(0)")
     outcome = run(project, "refused")
     assert outcome.proof is not None
     assert outcome.proof.verdict == "broken"
@@ -207,13 +207,13 @@ def test_a_migration_that_leaves_with_success_did_not_succeed(project: AlembicPr
 
 def test_an_optional_import_does_not_hide_a_conflict(project: AlembicProject) -> None:
     project.revision(
-        "bbbb0002",
         "bbbb0001",
-        "try:\n    import acme\nexcept ImportError:\n    op.execute('CREATE TABLE orders (x INT)')",
+        "base0001",
+        "try:\n    import acme\nexcept ImportError:\n    op.execute('ALTER TABLE accounts ADD COLUMN email TEXT')",
     )
     outcome = run(project, "refused")
     assert outcome.proof is not None
-    assert outcome.proof.conflicts[0].error == "table orders already exists"
+    assert outcome.proof.conflicts[0].error == "duplicate column name: email"
 
 
 TENANTS = ENV_PY.replace(
@@ -286,7 +286,7 @@ def test_a_version_table_that_the_upgrade_does_not_reach(project: AlembicProject
 
 
 def test_an_extension_that_the_server_lacks_is_no_verdict(project: AlembicProject, postgres_url: str) -> None:
-    project.sql("bbbb0002", "bbbb0001", "CREATE EXTENSION nobody_has_this")
+    project.sql("bbbb0001", "base0001", "CREATE EXTENSION nobody_has_this")
     code, message = reason(run(project, "unevaluated", database_url=postgres_url))
     assert code == "server-refused"
     assert "nobody_has_this" in message
@@ -296,8 +296,8 @@ def test_the_password_of_the_server_is_not_told(project: AlembicProject, postgre
     password = psycopg.conninfo.conninfo_to_dict(postgres_url)["password"]
     assert password
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "raise RuntimeError(op.get_bind().engine.url.render_as_string(hide_password=False))",
     )
     outcome = run(project, "refused", database_url=postgres_url)
@@ -318,10 +318,10 @@ def test_the_password_of_the_server_is_not_told(project: AlembicProject, postgre
     ids=["long", "surrogates", "unprintable", "deep", "statement"],
 )
 def test_errors_that_are_hard_to_tell(project: AlembicProject, code: str) -> None:
-    project.revision("bbbb0002", "bbbb0001", code)
+    project.revision("bbbb0001", "base0001", code)
     outcome = run(project, "refused")
     assert outcome.proof is not None
-    assert outcome.proof.conflicts[0].revisions == ("bbbb0002", "bbbb0002")
+    assert outcome.proof.conflicts[0].revisions == ("bbbb0001", "bbbb0001")
 
 
 # -- processes
@@ -340,7 +340,7 @@ def test_errors_that_are_hard_to_tell(project: AlembicProject, code: str) -> Non
     ids=["forks", "closes", "replaces", "threads", "prints", "umask"],
 )
 def test_nothing_waits_for_what_a_migration_leaves_behind(project: AlembicProject, code: str) -> None:
-    project.revision("bbbb0002", "bbbb0001", code)
+    project.revision("bbbb0001", "base0001", code)
     began = time.monotonic()
     run(project, "merged", timeout=30.0)
     assert time.monotonic() - began < 20
@@ -349,8 +349,8 @@ def test_nothing_waits_for_what_a_migration_leaves_behind(project: AlembicProjec
 def test_a_daemon_of_a_migration_does_not_outlive_the_run(project: AlembicProject, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "import subprocess\nchild = subprocess.Popen(['sleep', '300'], start_new_session=True)\n"
         f"with open({str(pids)!r}, 'a') as file:\n    file.write(f'{{child.pid}}\\n')",
     )
@@ -364,7 +364,7 @@ def test_an_edit_while_the_proof_runs_is_noticed(
     project: AlembicProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only a body changes: the graph is the same, but what was proven is not what is there."""
-    path = project.sql("bbbb0002", "bbbb0001", "CREATE TABLE t (id INTEGER)")
+    path = project.sql("bbbb0001", "base0001", "CREATE TABLE t (id INTEGER)")
     original = prove.prove
 
     def prove_and_edit(*args: Any) -> prove.Proven:

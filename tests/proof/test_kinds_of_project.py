@@ -44,8 +44,8 @@ def test_revisions_that_need_what_env_py_sets_up(project: AlembicProject, postgr
     (project.root / "deep" / "acme_tables.py").write_text("NAME = 'from_env'\n")
     set_env(project, "import sys, os\nsys.path.insert(0, os.path.join(os.getcwd(), 'deep'))\n" + ENV_PY)
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "op.execute(f'CREATE TABLE {NAME} (id INTEGER)')",
         header="from acme_tables import NAME",
     )
@@ -55,8 +55,8 @@ def test_revisions_that_need_what_env_py_sets_up(project: AlembicProject, postgr
 def test_module_level_state_does_not_leak_between_paths(project: AlembicProject, postgres_url: str) -> None:
     """A MetaData that reflects would refuse a second run in the same interpreter; deployments never see that."""
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "sa.Table('accounts', metadata, sa.Column('x', sa.Integer)).name\nassert not ran\nran.append(1)",
         header="metadata = sa.MetaData()\nran = []",
     )
@@ -65,8 +65,8 @@ def test_module_level_state_does_not_leak_between_paths(project: AlembicProject,
 
 def test_migrations_that_print_and_read_standard_input(project: AlembicProject, postgres_url: str) -> None:
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "import sys\nprint('{\"event\": \"done\"}' * 9000)\nassert sys.stdin.read() == ''",
     )
     converges(project, postgres_url)
@@ -75,7 +75,7 @@ def test_migrations_that_print_and_read_standard_input(project: AlembicProject, 
 def test_depends_on_another_line(project: AlembicProject, postgres_url: str) -> None:
     """b depends on a revision of another base: the version table then holds fewer rows than revisions applied."""
     project.sql("ext00001", None, "CREATE TABLE ext (id INTEGER PRIMARY KEY)", labels="ext")
-    project.sql("bbbb0002", "bbbb0001", "ALTER TABLE ext ADD COLUMN accounts INTEGER", depends_on="ext00001")
+    project.sql("bbbb0001", "base0001", "ALTER TABLE ext ADD COLUMN accounts INTEGER", depends_on="ext00001")
     converges(project, postgres_url)
 
 
@@ -84,7 +84,7 @@ def test_a_clash_only_inside_one_transaction(project: AlembicProject, postgres_u
     project.sql("base0001", None, "CREATE TYPE mood AS ENUM ('ok')", "CREATE TABLE t (m mood DEFAULT 'ok')")
     project.sql("aaaa0001", "base0001", "ALTER TYPE mood ADD VALUE 'glad'")
     project.sql("bbbb0001", "base0001", "CREATE TABLE u (id INTEGER)")
-    project.sql("aaaa0002", "aaaa0001", "CREATE TABLE v (id INTEGER)")
+    project.sql("aaaa0001", "base0001", "CREATE TABLE v (id INTEGER)")
     converges(project, postgres_url)
 
 

@@ -78,7 +78,7 @@ def test_a_missing_dependency(
 
 
 def test_a_missing_dependency_of_a_revision(project: AlembicProject) -> None:
-    path = project.revision("bbbb0002", "bbbb0001", header="import acme.models")
+    path = project.revision("bbbb0001", "base0001", header="import acme.models")
     code, message, hint = unevaluated(project)
     assert code == "missing-dependency"
     assert message.startswith(f"migrations/versions/{place_of('acme.models', path)}No module named 'acme'")
@@ -174,23 +174,23 @@ def test_what_hangs_before_a_migration(
 )
 def test_a_migration_that_hangs(project: AlembicProject, body: str) -> None:
     write(project, "helpers.py", "import time\ndef wait():\n    time.sleep(600)\n")
-    path = project.revision("bbbb0002", "bbbb0001", body)
+    path = project.revision("bbbb0001", "base0001", body)
     place = place_of("600", path if "600" in body else project.root / "helpers.py")
     code, message, _ = unevaluated(project, timeout=1.5)
     assert code == "worker-timeout"
     assert place in message
-    assert message.endswith("while revision bbbb0002 ran")
+    assert message.endswith("while revision bbbb0001 ran")
 
 
 def test_a_migration_that_waits_for_a_lock(project: AlembicProject, postgres_url: str) -> None:
     path = project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "other = op.get_bind().engine.connect()\n"
         "other.execute(sa.text('LOCK TABLE orders IN ACCESS SHARE MODE'))\n"
         "op.execute('ALTER TABLE orders\\n  ADD COLUMN late INTEGER')",
     )
-    project.sql("bbbb0001", "base0001", "CREATE TABLE orders (id INTEGER)", "COMMIT")
+    project.sql("base0001", None, "CREATE TABLE accounts (id INTEGER)", "CREATE TABLE orders (id INTEGER)")
     code, message, hint = unevaluated(project, timeout=2.0, database_url=postgres_url)
     assert code == "worker-timeout"
     assert place_of("ADD COLUMN", path) in message
@@ -214,25 +214,25 @@ KILLED: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("way", KILLED)
 def test_a_process_that_is_killed(project: AlembicProject, way: str) -> None:
-    project.revision("bbbb0002", "bbbb0001", KILLED[way][0])
+    project.revision("bbbb0001", "base0001", KILLED[way][0])
     code, message, hint = unevaluated(project)
     assert code == "worker-ended"
     assert f"{KILLED[way][1]}" in message
-    assert "while revision bbbb0002 ran" in message
+    assert "while revision bbbb0001 ran" in message
     if way == "killed":
         assert "memory" in hint
 
 
 def test_what_ran_when_it_was_killed(project: AlembicProject) -> None:
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "import os\nraw = op.get_bind().connection.dbapi_connection\n"
         "raw.create_function('die', 0, lambda: os.kill(os.getpid(), 9))\nop.execute('SELECT die()')",
     )
     code, message, _ = unevaluated(project)
     assert code == "worker-ended"
-    assert "while revision bbbb0002 ran, in the statement SELECT die()" in message
+    assert "while revision bbbb0001 ran, in the statement SELECT die()" in message
 
 
 @pytest.mark.parametrize(
@@ -248,10 +248,10 @@ def test_what_ran_when_it_was_killed(project: AlembicProject) -> None:
     ids=["memory", "files", "disk", "sqlite"],
 )
 def test_what_runs_out(project: AlembicProject, body: str) -> None:
-    project.revision("bbbb0002", "bbbb0001", body)
+    project.revision("bbbb0001", "base0001", body)
     code, message, _ = unevaluated(project)
     assert code == "out-of-resources"
-    assert "bbbb0002_rev.py" in message
+    assert "bbbb0001_rev.py" in message
 
 
 # -- the network
@@ -274,10 +274,10 @@ def test_who_wants_the_network_is_no_conflict(project: AlembicProject, way: str,
     if where == "env":
         write(project, "migrations/env.py", f"{work}\n{ENV_PY}")
     else:
-        project.revision("bbbb0002", "bbbb0001", work)
+        project.revision("bbbb0001", "base0001", work)
     code, message, hint = unevaluated(project)
     assert code == "no-network"
-    assert ("env.py:" if where == "env" else "bbbb0002_rev.py:") in message
+    assert ("env.py:" if where == "env" else "bbbb0001_rev.py:") in message
     assert "--allow-network" in hint
 
 
@@ -285,8 +285,8 @@ def test_another_database_of_the_scratch_server_is_no_conflict(
     project: AlembicProject, postgres_url: str
 ) -> None:
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "import subprocess\ninfo = op.get_bind().connection.dbapi_connection.info\n"
         "done = subprocess.run(['psql', '-h', info.host, '-U', info.user, 'production'], capture_output=True, text=True)\n"
         "if done.returncode: raise RuntimeError(done.stderr)",
@@ -310,8 +310,8 @@ def test_much_is_printed_and_little_is_kept(project: AlembicProject, monkeypatch
 
     monkeypatch.setattr("converger.proof.process._tail", watched)
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "import sys, time\nfor _ in range(200):\n    sys.stdout.write('x' * 1_000_000 + '\\n')\n"
         "sys.stdout.flush()\ntime.sleep(1)\nprint('last words', flush=True)\nimport os\nos.kill(os.getpid(), 9)",
     )
@@ -327,8 +327,8 @@ def test_known_passwords_are_not_told(project: AlembicProject) -> None:
     ini = project.ini.read_text()
     project.ini.write_text(ini.replace("sqlite:///never.db", "postgresql://app:in1-hush@prod/db"))
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "import os\nprint('printed env-hush', flush=True)\n"
         "raise RuntimeError('no postgresql://app:in1-hush@prod/db nor %s; %s' %"
         " (os.environ['SHOP_DB'], os.environ['MAIL_PASSWORD']))",
