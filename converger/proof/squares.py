@@ -379,10 +379,14 @@ class Squares(Generic[Place]):
         assert there is not None and place is not None
         apart = differences(here.facts, there.facts, self._mask)
         if apart and kept is not None:
+            # What was read before may have been read when less was known to be noise.
+            here = self._laboratory.read(kept, self._mask)
+            there = self._laboratory.read(place, self._mask)
+            apart = differences(here.facts, there.facts, self._mask)
+        if apart and kept is not None:
             rows_apart = {one.object for one in apart if one.kind == "rows"}
-            if (
-                rows_apart - self._timed
-            ):  # what a clock wrote is another in a second run, unless that is too soon
+            if rows_apart - self._timed:
+                # What a clock wrote is another in a second run, unless that is too soon.
                 self._timed |= rows_apart
                 self._laboratory.wait()
             again = self._again(state)
