@@ -19,8 +19,8 @@ def project(tmp_path: Path) -> AlembicProject:
 
 def test_an_index_made_concurrently(project: AlembicProject, postgres_url: str) -> None:
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "with op.get_context().autocommit_block():\n"
         "    op.create_index('ix', 'accounts', ['name'], postgresql_concurrently=True)\n"
         "with op.get_context().autocommit_block():\n"
@@ -33,8 +33,8 @@ def test_an_index_made_concurrently(project: AlembicProject, postgres_url: str) 
 def test_a_clash_behind_an_autocommit_block(project: AlembicProject, postgres_url: str) -> None:
     for name in "ab":
         project.revision(
-            f"{name * 4}0002",
             f"{name * 4}0001",
+            "base0001",
             "with op.get_context().autocommit_block():\n"
             "    op.execute('CREATE INDEX CONCURRENTLY ix_same ON accounts (name)')",
         )
@@ -54,7 +54,7 @@ def test_a_migration_that_commits(project: AlembicProject, postgres_url: str, bo
         )
         assert env != ENV_PY
         (project.root / "migrations" / "env.py").write_text(env)
-    project.revision("bbbb0002", "bbbb0001", f"op.execute('CREATE TABLE early (id INTEGER)')\n{body}{tail}")
+    project.revision("bbbb0001", "base0001", f"op.execute('CREATE TABLE early (id INTEGER)')\n{body}{tail}")
     commutes(project.root, database_url=postgres_url)
 
 
@@ -78,89 +78,76 @@ DATA = {
     "driver sql": "op.get_bind().exec_driver_sql('INSERT INTO accounts (id, name) VALUES (1, %s)', ('y',))",
 }
 SEEN = (
-    "\nfound = op.get_bind().exec_driver_sql('SELECT id, name FROM accounts').all()\n"
+    "found = op.get_bind().exec_driver_sql('SELECT id, name FROM accounts').all()\n"
     "assert [tuple(row) for row in found] == [(1, 'y')], found"
 )
+EMPTY = "op.execute('DELETE FROM accounts')"
 
 
-@pytest.mark.parametrize("body", DATA.values(), ids=DATA)
-def test_data(project: AlembicProject, postgres_url: str, body: str) -> None:
-    project.revision("bbbb0002", "bbbb0001", body + SEEN)
+def one_after_the_other(*ways: str) -> str:
+    """A migration that goes all these ways; the row that each leaves is that of the next one's table, too."""
+    return f"\n{EMPTY}\n".join(f"{way}\n{SEEN}" for way in ways)
+
+
+def test_data(project: AlembicProject, postgres_url: str) -> None:
+    project.revision("bbbb0001", "base0001", one_after_the_other(*DATA.values()))
     commutes(project.root, database_url=postgres_url)
 
 
-@pytest.mark.parametrize("body", [DATA["bind"], DATA["session"]], ids=["bind", "session"])
-def test_data_on_sqlite(project: AlembicProject, body: str) -> None:
-    project.revision("bbbb0002", "bbbb0001", body + SEEN)
+def test_data_on_sqlite(project: AlembicProject) -> None:
+    project.revision("bbbb0001", "base0001", one_after_the_other(DATA["bind"], DATA["session"]))
     commutes(project.root, database_url="sqlite://")
 
 
-def test_a_session_on_the_applications_engine(
+OTHER_CONNECTIONS = """\
+with sessionmaker(bind=sa.create_engine(SETTINGS['engine']))() as session:
+    session.execute(sa.text('INSERT INTO kept VALUES (1)'))
+    session.commit()
+raw = psycopg.connect(**SETTINGS['psycopg'])
+with raw.cursor() as cursor, cursor.copy('COPY kept FROM STDIN') as copy:
+    copy.write_row([2])
+raw.commit()
+raw.close()
+raw = psycopg2.connect(**SETTINGS['psycopg'])
+raw.cursor().copy_expert('COPY kept FROM STDIN', io.StringIO('3\\n'))
+raw.commit()
+raw.close()
+async def work():
+    raw = await asyncpg.connect(SETTINGS['asyncpg'])
+    await raw.copy_records_to_table('kept', records=[(4,)])
+    await raw.close()
+asyncio.run(work())
+raw = op.get_bind().connection.driver_connection
+with raw.cursor() as cursor, cursor.copy('COPY kept FROM STDIN') as copy:
+    copy.write_row([5])
+assert op.get_bind().exec_driver_sql('SELECT id FROM kept ORDER BY 1').scalars().all() == [1, 2, 3, 4, 5]
+"""
+
+
+def test_data_on_connections_of_its_own(
     project: AlembicProject, production: Production, postgres_url: str
 ) -> None:
-    """The migration uses another connection than Alembic's, with a commit of its own."""
-    project.revision(
-        "bbbb0002",
-        "bbbb0001",
-        "from sqlalchemy.orm import sessionmaker\n"
-        f"Session = sessionmaker(bind=sa.create_engine({production.url()!r}))\n"
-        "with Session() as session:\n"
-        "    session.execute(sa.text('INSERT INTO kept VALUES (7)'))\n    session.commit()\n"
-        "assert op.get_bind().exec_driver_sql('SELECT id FROM kept').scalar() == 7",
-    )
-    project.sql(
-        "base0001", None, "CREATE TABLE accounts (id INTEGER, name TEXT)", "CREATE TABLE kept (id INTEGER)"
-    )
-    commutes(project.root, database_url=postgres_url)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "raw = psycopg.connect(**SETTINGS)\n"
-        "with raw.cursor() as cursor, cursor.copy('COPY kept FROM STDIN') as copy:\n    copy.write_row([7])\n"
-        "raw.commit()\nraw.close()",
-        "import io\nraw = psycopg2.connect(**SETTINGS)\n"
-        "raw.cursor().copy_expert('COPY kept FROM STDIN', io.StringIO('7\\n'))\nraw.commit()\nraw.close()",
-        "import asyncio\nasync def work():\n"
-        "    raw = await asyncpg.connect(SETTINGS['url'])\n"
-        "    await raw.copy_records_to_table('kept', records=[(7,)])\n    await raw.close()\nasyncio.run(work())",
-    ],
-    ids=["psycopg", "psycopg2", "asyncpg"],
-)
-def test_copy_on_a_connection_of_its_own(
-    project: AlembicProject, production: Production, postgres_url: str, body: str
-) -> None:
-    settings = dict(production.settings)
-    if "url" in body:
-        settings["url"] = production.url().replace("+psycopg", "")
-    project.sql(
-        "base0001", None, "CREATE TABLE accounts (id INTEGER, name TEXT)", "CREATE TABLE kept (id INTEGER)"
-    )
-    project.revision(
-        "bbbb0002",
-        "bbbb0001",
-        body + "\nassert op.get_bind().exec_driver_sql('SELECT id FROM kept').scalar() == 7",
-        header=f"import asyncpg, psycopg, psycopg2\nSETTINGS = {settings!r}",
-    )
-    commutes(project.root, database_url=postgres_url)
-
-
-def test_copy_on_alembics_connection(
-    project: AlembicProject, production: Production, postgres_url: str
-) -> None:
+    """A session on the application's engine and COPY by each driver, with commits of their own, and Alembic's."""
     (project.root / "migrations" / "env.py").write_text(
         "import sqlalchemy\nfrom alembic import context\n"
         f"with sqlalchemy.create_engine({production.url()!r}).connect() as connection:\n"
         "    context.configure(connection=connection)\n"
         "    with context.begin_transaction():\n        context.run_migrations()\n"
     )
+    settings = {
+        "engine": production.url(),
+        "psycopg": production.settings,
+        "asyncpg": production.url().replace("+psycopg", ""),
+    }
+    project.sql(
+        "base0001", None, "CREATE TABLE accounts (id INTEGER, name TEXT)", "CREATE TABLE kept (id INTEGER)"
+    )
     project.revision(
-        "bbbb0002",
         "bbbb0001",
-        "raw = op.get_bind().connection.driver_connection\n"
-        "with raw.cursor() as cursor, cursor.copy('COPY accounts (id, name) FROM STDIN') as copy:\n"
-        "    copy.write_row([1, 'y'])" + SEEN,
+        "base0001",
+        OTHER_CONNECTIONS,
+        header="import asyncio, asyncpg, io, psycopg, psycopg2\nfrom sqlalchemy.orm import sessionmaker\n"
+        f"SETTINGS = {settings!r}",
     )
     commutes(project.root, database_url=postgres_url)
 
@@ -173,9 +160,9 @@ BATCH = (
 
 
 def test_batch_mode_on_sqlite(project: AlembicProject) -> None:
-    project.revision("aaaa0002", "aaaa0001", BATCH.format(more="", column="x", nullable=True))
+    project.revision("aaaa0001", "base0001", BATCH.format(more="", column="x", nullable=True))
     project.revision(
-        "bbbb0002", "bbbb0001", BATCH.format(more=", recreate='always'", column="y", nullable=True)
+        "bbbb0001", "base0001", BATCH.format(more=", recreate='always'", column="y", nullable=True)
     )
     commutes(project.root, database_url="sqlite://")
 
@@ -183,8 +170,8 @@ def test_batch_mode_on_sqlite(project: AlembicProject) -> None:
 def test_a_batch_that_forgets_the_other_branch(project: AlembicProject) -> None:
     """`copy_from` rebuilds the table as its author knew it: what the other branch added is lost."""
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "known = sa.Table('accounts', sa.MetaData(), sa.Column('id', sa.Integer, primary_key=True),"
         " sa.Column('name', sa.String(50)))\n"
         + BATCH.format(more=", copy_from=known, recreate='always'", column="y", nullable=True),
@@ -202,8 +189,8 @@ def test_sqlite_pragmas(project: AlembicProject) -> None:
         + ENV_PY
     )
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "assert op.get_bind().exec_driver_sql('PRAGMA foreign_keys').scalar() == 1\n"
         "assert op.get_bind().exec_driver_sql('PRAGMA journal_mode').scalar() == 'wal'",
     )
@@ -212,8 +199,8 @@ def test_sqlite_pragmas(project: AlembicProject) -> None:
 
 def test_functions_and_collations_of_python_on_sqlite(project: AlembicProject) -> None:
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "raw = op.get_bind().connection.driver_connection\n"
         "raw.create_function('shout', 1, str.upper)\nraw.create_collation('odd', lambda a, b: (a > b) - (a < b))\n"
         "op.execute(\"INSERT INTO accounts (id, name) VALUES (1, shout('y'))\")\n"
@@ -227,7 +214,7 @@ def test_migrations_that_look_at_the_dialect(project: AlembicProject, postgres_u
         "if op.get_bind().dialect.name == 'postgresql':\n    op.execute('CREATE TABLE same (id INTEGER)')\n"
         "else:\n    op.execute('CREATE TABLE {} (id INTEGER)')"
     )
-    project.revision("aaaa0002", "aaaa0001", body.format("a"))
-    project.revision("bbbb0002", "bbbb0001", body.format("b"))
+    project.revision("aaaa0001", "base0001", body.format("a"))
+    project.revision("bbbb0001", "base0001", body.format("b"))
     assert refused(project.root, database_url=postgres_url).verdict == "neither-order"
     commutes(project.root, database_url="sqlite://")
