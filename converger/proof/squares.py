@@ -409,7 +409,8 @@ class Squares(Generic[Place]):
         # Both places may have parted before, and what did then is under another name since.
         parted = bool(self._parted & {square.state | {revision} for revision in square.revisions})
         self._parted.add(state)
-        if things - self._reported and not (parted and self._agrees(square)):
+        new = things - self._reported and self._passable(square)
+        if new and not (parted and self._agrees(square)):
             rows: tuple[RowDifference, ...] = ()
             if kept is not None:
                 ends = (place, kept) if first == square.revisions[0] else (kept, place)
@@ -486,6 +487,12 @@ class Squares(Generic[Place]):
                 return None
             place, state = done.place, done.step.result
         return place
+
+    def _passable(self, square: Square) -> bool:
+        """Whether databases go through the square; where a step fails, the two places came around it."""
+        if any(self._done.get(step) is not None for step in square.steps):
+            return False
+        return square.state in self.prints or not any(clash.failed for clash in self._clashes.values())
 
     def _agrees(self, square: Square) -> bool:
         """Run both orders from one and the same place: whether they succeed and end alike."""

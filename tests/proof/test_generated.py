@@ -23,7 +23,7 @@ from converger.proof.lattice import Lattice
 from converger.proof.squares import Findings, Squares
 from converger.proof.verdict import judge
 from tests.alembic_project import AlembicProject
-from tests.proof.generated.generator import LARGE, SMALL, Branches, Shapes, draw
+from tests.proof.generated.generator import LARGE, NOISE, SMALL, Branches, Shapes, draw
 from tests.proof.generated.laboratory import MemoryServer, ReplayServer, SqlLaboratory
 from tests.proof.generated.oracle import Database, Oracle, PostgresDatabase, SqliteDatabase
 
@@ -99,10 +99,11 @@ def compare(oracle: Oracle, findings: Findings) -> str:
     return verdict
 
 
-def on_sqlite(needs: dict[str, tuple[str, ...]], **sql: str) -> Findings:
+def on_sqlite(needs: dict[str, tuple[str, ...]], **sql: str | tuple[str, ...]) -> Findings:
     """What the squares show of these branches, which the oracle confirms."""
     base = draw(Random(0), "sqlite", SMALL).branches
-    branches = replace(base, needs=needs, sql={revision: (sql[revision],) for revision in needs})
+    statements = {name: (one,) if isinstance(one, str) else one for name, one in sql.items()}
+    branches = replace(base, needs=needs, sql=statements)
     with closing(SqliteDatabase()) as database:
         findings = look(branches, SqlLaboratory(branches, MemoryServer()))
         compare(Oracle(branches, database), findings)
@@ -132,6 +133,30 @@ def test_a_failure_is_pinned_to_the_order_that_was_run() -> None:
     assert pairs == {("a0", "c0"), ("b0", "c0")}
 
 
+def test_noise_in_a_column_does_not_hide_the_others() -> None:
+    """a2 writes a column of noise; b0 counts what a1 adds, and writes it next to that."""
+    findings = on_sqlite(
+        {"a0": (), "a1": ("a0",), "a2": ("a0",), "b0": ()},
+        a0="DROP VIEW seen",
+        a1="INSERT INTO pairs (k, x) SELECT k + 10, x FROM pairs",
+        a2=f"UPDATE parents SET {NOISE} = hex(randomblob(8))",
+        b0="UPDATE parents SET y = (SELECT count(*) FROM pairs)",
+    )
+    assert [clash.square.revisions for clash in findings.clashes] == [("a1", "b0")]
+
+
+def test_ways_around_a_pair_that_cannot_meet_say_nothing_of_who_runs_last() -> None:
+    """a0 and b0 cannot be next to each other, and differ; a1 and b1 only clear up."""
+    findings = on_sqlite(
+        {"a0": (), "a1": ("a0",), "b0": (), "b1": ("b0",)},
+        a0=("CREATE TABLE extra (x)", "UPDATE parents SET x = 8"),
+        a1="DROP TABLE extra",
+        b0=("CREATE TABLE extra (x)", "UPDATE parents SET x = 9"),
+        b1="DROP TABLE extra",
+    )
+    assert [clash.square.revisions for clash in findings.clashes] == [("a0", "b0")]
+
+
 def test_sqlite(sqlite: tuple[Database, MemoryServer]) -> None:
     seen = verdicts(*sqlite, LARGE, 300)
     assert all(seen[verdict] >= 5 for verdict in VERDICTS), seen
@@ -139,14 +164,14 @@ def test_sqlite(sqlite: tuple[Database, MemoryServer]) -> None:
 
 
 def test_postgresql(postgres: tuple[Database, ReplayServer]) -> None:
-    seen = verdicts(*postgres, SMALL, 60)
+    seen = verdicts(*postgres, SMALL, 40)
     assert all(seen[verdict] >= 2 for verdict in VERDICTS[:-1]), seen
-    assert seen["commute"] < 45, "most are harmless: that shows little"
+    assert seen["commute"] < 32, "most are harmless: that shows little"
 
 
 @pytest.mark.parametrize(
     ("seed", "verdict"),
-    [(4, "commute"), (7, "differ"), (27, "one-order"), (22, "neither-order"), (3, "broken")],
+    [(2, "commute"), (1, "differ"), (28, "one-order"), (22, "neither-order"), (3, "broken")],
 )
 def test_through_alembic_on_sqlite(tmp_path: Path, seed: int, verdict: str) -> None:
     with closing(SqliteDatabase()) as database:
@@ -155,7 +180,7 @@ def test_through_alembic_on_sqlite(tmp_path: Path, seed: int, verdict: str) -> N
         through_alembic(oracle, AlembicProject(tmp_path / "p", url="sqlite:///never.db"), None)
 
 
-@pytest.mark.parametrize(("seed", "verdict"), [(3, "commute"), (9, "differ"), (8, "one-order")])
+@pytest.mark.parametrize(("seed", "verdict"), [(1, "commute"), (42, "differ"), (20, "one-order")])
 def test_through_alembic_on_postgresql(
     tmp_path: Path, postgres: tuple[Database, ReplayServer], postgres_url: str, seed: int, verdict: str
 ) -> None:
