@@ -6,6 +6,7 @@ import os
 import sys
 import sysconfig
 import venv
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,8 @@ def write(project: AlembicProject, name: str, text: str) -> Path:
 
 
 def clash(project: AlembicProject) -> None:
-    """bbbb0002 works only before aaaa0001."""
-    project.sql("bbbb0002", "bbbb0001", "ALTER TABLE accounts ADD COLUMN email TEXT")
+    """bbbb0001 works only before aaaa0001."""
+    project.sql("bbbb0001", "base0001", "ALTER TABLE accounts ADD COLUMN email TEXT")
 
 
 CLICK = "python -m shop db upgrade {revision}"
@@ -68,20 +69,18 @@ CLICK = "python -m shop db upgrade {revision}"
 # -- ways to say it
 
 
-@pytest.mark.parametrize(
-    "command", [CLICK, "alembic -c alembic.ini upgrade {revision} --tag x"], ids=["click", "alembic"]
-)
-def test_a_program(project: AlembicProject, postgres_url: str, command: str) -> None:
-    proof = commutes(project.root, database_url=postgres_url, command=command)
+def test_a_program(project: AlembicProject, postgres_url: str) -> None:
+    proof = commutes(project.root, database_url=postgres_url, command=CLICK)
     assert proof.downgrade.result == "not-run"
     assert "--command" in (proof.downgrade.detail or "")
     empty = next(path for path in proof.paths if path.start == ())
     assert len(empty.order) == 4, "every step was seen"
 
 
-def test_a_clash(project: AlembicProject, postgres_url: str) -> None:
+def test_a_clash_in_a_child_that_inherits_nothing(project: AlembicProject, postgres_url: str) -> None:
     clash(project)
-    proof = refused(project.root, database_url=postgres_url, command=CLICK)
+    write(project, "migrate.py", CAPTURED)
+    proof = refused(project.root, database_url=postgres_url, command="python migrate.py {revision}")
     assert proof.verdict == "neither-order"
     conflict = proof.conflicts[0]
     assert "aaaa0001" in conflict.revisions
@@ -111,46 +110,60 @@ def test_an_async_env_py_behind_a_placeholder(project: AlembicProject, postgres_
     commutes(project.root, database_url=postgres_url, command=CLICK)
 
 
-def test_a_shell_script(project: AlembicProject, postgres_url: str) -> None:
+WAYS = {
+    "alembic": "exec alembic -c alembic.ini upgrade $1 --tag x",
+    "talkative": 'set -eu\necho "upgrading"\npython -c "import sys; print(sys.version)"\npython -m shop db upgrade $1',
+    # What failed on the way is no failure, if the database is where it should be.
+    "tries again": "python -c \"raise RuntimeError('the first try')\"\npython -m shop db upgrade $1",
+    "captured": "exec python captured.py $1",
+    "closes": "exec python closes.py $1",
+    "multiprocessing": "exec python processes.py $1",
+}
+CAPTURED = """\
+import subprocess, sys
+done = subprocess.run([sys.executable, '-m', 'shop', 'db', 'upgrade', sys.argv[1]], capture_output=True)
+sys.exit(done.returncode)
+"""
+CLOSES = """\
+import os, sys
+os.closerange(3, 256)
+os.execv(sys.executable, [sys.executable, '-m', 'shop', 'db', 'upgrade', sys.argv[1]])
+"""
+PROCESSES = """\
+import multiprocessing, runpy, sys
+def work(revision):
+    sys.argv = ['shop', 'db', 'upgrade', revision]
+    runpy.run_module('shop', run_name='__main__')
+if __name__ == '__main__':
+    process = multiprocessing.get_context('spawn').Process(target=work, args=(sys.argv[1],))
+    process.start()
+    process.join()
+    sys.exit(process.exitcode)
+"""
+
+
+def take_turns(project: AlembicProject, turns: Path, ways: Collection[str]) -> None:
+    """Write `upgrade.sh`, which goes another of these ways each time that it is run: `turns` tells how often."""
+    turns.mkdir()
+    cases = "".join(f"{number}) {way}\n;;\n" for number, way in enumerate(ways))
     write(
         project,
         "upgrade.sh",
-        '#!/bin/bash\nset -eu\necho "upgrading"\npython -c "import sys; print(sys.version)"\n'
-        'python -m shop db upgrade "$1"\n',
+        f"#!/bin/bash\nn=0\nwhile ! mkdir {turns}/$n 2> /dev/null; do n=$((n + 1)); done\n"
+        f"case $((n % {len(ways)})) in\n{cases}esac\n",
     )
+
+
+def test_ways_to_upgrade(project: AlembicProject, postgres_url: str, tmp_path: Path) -> None:
+    """A shell that does other things, too, and children that inherit nothing; every step of each is seen."""
+    write(project, "captured.py", CAPTURED)
+    write(project, "closes.py", CLOSES)
+    write(project, "processes.py", PROCESSES)
+    take_turns(project, tmp_path / "turns", WAYS.values())
     proof = commutes(project.root, database_url=postgres_url, command="./upgrade.sh {revision}")
-    assert len(next(path for path in proof.paths if path.start == ()).order) == 4
-
-
-CHILDREN = {
-    "captured": "import subprocess, sys\n"
-    "done = subprocess.run([sys.executable, '-m', 'shop', 'db', 'upgrade', sys.argv[1]], capture_output=True)\n"
-    "sys.exit(done.returncode)\n",
-    "closes": "import os, sys\nos.closerange(3, 256)\n"
-    "os.execv(sys.executable, [sys.executable, '-m', 'shop', 'db', 'upgrade', sys.argv[1]])\n",
-    "multiprocessing": "import multiprocessing, runpy, sys\n"
-    "def work(revision):\n    sys.argv = ['shop', 'db', 'upgrade', revision]\n"
-    "    runpy.run_module('shop', run_name='__main__')\n"
-    "if __name__ == '__main__':\n"
-    "    process = multiprocessing.get_context('spawn').Process(target=work, args=(sys.argv[1],))\n"
-    "    process.start()\n    process.join()\n    sys.exit(process.exitcode)\n",
-}
-
-
-@pytest.mark.parametrize("text", CHILDREN.values(), ids=CHILDREN)
-def test_a_child_that_inherits_nothing(project: AlembicProject, postgres_url: str, text: str) -> None:
-    write(project, "migrate.py", text)
-    proof = commutes(project.root, database_url=postgres_url, command="python migrate.py {revision}")
+    assert len(list((tmp_path / "turns").iterdir())) >= len(WAYS)
     empty = next(path for path in proof.paths if path.start == ())
-    assert len(empty.order) == 4, "every step was seen"
-
-
-def test_a_clash_in_a_child_that_inherits_nothing(project: AlembicProject, postgres_url: str) -> None:
-    write(project, "migrate.py", CHILDREN["captured"])
-    clash(project)
-    proof = refused(project.root, database_url=postgres_url, command="python migrate.py {revision}")
-    assert proof.verdict == "neither-order"
-    assert 'column "email" of relation "accounts" already exists' in (proof.conflicts[0].error or "")
+    assert len(empty.order) == 4
 
 
 # -- a sitecustomize of the project's own
@@ -163,16 +176,6 @@ def environment(folder: Path) -> Path:
     site_packages = folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     (site_packages / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python
-
-
-def test_the_sitecustomize_of_an_environment(
-    project: AlembicProject, postgres_url: str, tmp_path: Path
-) -> None:
-    python = environment(tmp_path / "venv")
-    (site_packages,) = (tmp_path / "venv").glob("lib/*/site-packages")
-    (site_packages / "sitecustomize.py").write_text("import builtins\nbuiltins.FROM_THE_ENVIRONMENT = 1\n")
-    write(project, "migrations/env.py", "assert FROM_THE_ENVIRONMENT == 1\n" + ENV_PY)
-    commutes(project.root, database_url=postgres_url, command=CLICK, python=str(python))
 
 
 def test_a_sitecustomize_on_the_path(project: AlembicProject, postgres_url: str) -> None:
@@ -191,8 +194,14 @@ def test_a_sitecustomize_on_the_path(project: AlembicProject, postgres_url: str)
 # -- another interpreter
 
 
-def test_the_interpreters_folder_is_first(project: AlembicProject, postgres_url: str, tmp_path: Path) -> None:
+def test_the_interpreter_of_an_environment(
+    project: AlembicProject, postgres_url: str, tmp_path: Path
+) -> None:
+    """It is the first on the PATH, and has a sitecustomize."""
     python = environment(tmp_path / "venv")
+    (site_packages,) = (tmp_path / "venv").glob("lib/*/site-packages")
+    (site_packages / "sitecustomize.py").write_text("import builtins\nbuiltins.FROM_THE_ENVIRONMENT = 1\n")
+    write(project, "migrations/env.py", "assert FROM_THE_ENVIRONMENT == 1\n" + ENV_PY)
     seen = tmp_path / "seen"
     write(
         project,
@@ -237,22 +246,26 @@ def test_a_missing_dependency(project: AlembicProject, postgres_url: str) -> Non
 
 
 def test_it_fails_in_a_migration(project: AlembicProject, postgres_url: str) -> None:
-    project.revision("bbbb0002", "bbbb0001", "raise RuntimeError('not today')")
+    project.revision("bbbb0001", "base0001", "raise RuntimeError('not today')")
     proof = refused(project.root, database_url=postgres_url, command=CLICK)
     assert proof.verdict == "broken"
-    assert proof.conflicts[0].revisions == ("bbbb0002", "bbbb0002")
+    assert proof.conflicts[0].revisions == ("bbbb0001", "bbbb0001")
     assert proof.conflicts[0].error == "not today"
     assert proof.conflicts[0].location is not None
-    assert proof.conflicts[0].location.path.endswith("bbbb0002_rev.py")
+    assert proof.conflicts[0].location.path.endswith("bbbb0001_rev.py")
 
 
-def test_it_swallows_the_error(project: AlembicProject, postgres_url: str) -> None:
-    """Exit code 0 is not success: the version table tells."""
+def test_the_error_is_swallowed(project: AlembicProject, postgres_url: str, tmp_path: Path) -> None:
+    """By the program or by the shell around it. Exit code 0 is not success: the version table tells."""
     how = "try:\n        {call}\n    except Exception:\n        pass"
     (line,) = (line for line in UPGRADE.splitlines() if "command.upgrade" in line)
-    write(project, "shop/__main__.py", UPGRADE.replace(line.strip(), how.format(call=line.strip())))
+    write(project, "swallowing/__init__.py", "")
+    write(project, "swallowing/__main__.py", UPGRADE.replace(line.strip(), how.format(call=line.strip())))
+    ways = ("python -m swallowing db upgrade $1", "python -m shop db upgrade $1 || true")
+    take_turns(project, tmp_path / "turns", ways)
     clash(project)
-    proof = refused(project.root, database_url=postgres_url, command=CLICK)
+    proof = refused(project.root, database_url=postgres_url, command="./upgrade.sh {revision}")
+    assert len(list((tmp_path / "turns").iterdir())) >= 4
     assert proof.verdict == "neither-order"
     assert 'column "email" of relation "accounts" already exists' in (proof.conflicts[0].error or "")
 
@@ -266,24 +279,6 @@ def test_it_leaves_without_a_word(project: AlembicProject, postgres_url: str) ->
     assert proof.verdict == "neither-order"
     assert "aaaa0001" in proof.conflicts[0].revisions
     assert "it hides the error" in (proof.conflicts[0].error or "")
-
-
-def test_a_shell_that_swallows_the_error(project: AlembicProject, postgres_url: str) -> None:
-    write(project, "upgrade.sh", '#!/bin/sh\npython -m shop db upgrade "$1" || true\n')
-    clash(project)
-    proof = refused(project.root, database_url=postgres_url, command="./upgrade.sh {revision}")
-    assert proof.verdict == "neither-order"
-    assert 'column "email" of relation "accounts" already exists' in (proof.conflicts[0].error or "")
-
-
-def test_an_error_that_is_tried_again(project: AlembicProject, postgres_url: str) -> None:
-    """What failed on the way is no failure, if the database is where it should be."""
-    write(
-        project,
-        "upgrade.sh",
-        '#!/bin/sh\npython -c "raise RuntimeError(\'the first try\')"\npython -m shop db upgrade "$1"\n',
-    )
-    commutes(project.root, database_url=postgres_url, command="./upgrade.sh {revision}")
 
 
 def test_it_ignores_the_revision(project: AlembicProject, postgres_url: str) -> None:
@@ -353,7 +348,7 @@ def test_it_hangs(project: AlembicProject, postgres_url: str, command: str) -> N
 def test_it_hangs_in_a_migration(project: AlembicProject, postgres_url: str) -> None:
     path = project.revision("base0001", None, "import time\ntime.sleep(600)")
     line = path.read_text().splitlines().index("    time.sleep(600)") + 1
-    write(project, "migrate.py", CHILDREN["captured"])
+    write(project, "migrate.py", CAPTURED)
     reason = unevaluated(
         project.root, database_url=postgres_url, command="python migrate.py {revision}", timeout=8.0
     )
