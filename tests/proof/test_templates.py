@@ -69,7 +69,7 @@ def clashing(project: Templated, engine: str = "") -> None:
         "base0001", "CREATE TABLE accounts (id INTEGER PRIMARY KEY, score INTEGER)", engine=engine
     )
     project.upgrade("aaaa0001", "ALTER TABLE accounts DROP COLUMN score", engine=engine)
-    project.upgrade("bbbb0001", "CREATE INDEX ix_score ON accounts (score)", engine=engine)
+    project.upgrade("bbbb0001", "DELETE FROM accounts WHERE score = 1", engine=engine)
 
 
 def differing(project: Templated, engine: str = "") -> None:
@@ -114,14 +114,19 @@ class TestMultidb:
         harmless(templated, "engine2")
         assert commutes(templated.root, database_url="sqlite://").dialect == "sqlite"
 
-    @pytest.mark.parametrize("engine", ["engine1", "engine2"])
-    def test_a_clash_in_one_database(self, templated: Templated, engine: str, postgres_url: str) -> None:
+    @pytest.mark.parametrize(
+        ("engine", "said"),
+        [("engine1", "no such column: score"), ("engine2", 'column "score" does not exist')],
+    )
+    def test_a_clash_in_one_database(
+        self, templated: Templated, engine: str, said: str, postgres_url: str
+    ) -> None:
         harmless(templated, "engine2" if engine == "engine1" else "engine1")
         clashing(templated, engine)
-        proof = refused(templated.root, database_url=postgres_url)
+        proof = refused(templated.root, database_url="sqlite://" if engine == "engine1" else postgres_url)
         assert proof.verdict == "one-order"
         assert set(proof.conflicts[0].revisions) == {"aaaa0001", "bbbb0001"}
-        assert 'column "score" does not exist' in (proof.conflicts[0].error or "")
+        assert said in (proof.conflicts[0].error or "")
 
     def test_the_second_differs(self, templated: Templated) -> None:
         harmless(templated, "engine1")
