@@ -1,0 +1,266 @@
+"""Installing what the project depends on, so that its env.py and its migrations can run.
+
+Into an environment of its own, outside the workspace, by uv. Build back ends write beside the sources
+(`*.egg-info`, `build/`): give a copy of the tree where nothing of that may be seen.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from converger.errors import CouldNotEvaluate
+from converger.github.dependencies import Dependencies, find_dependencies, wanted_python
+from converger.github.installer import Ended, Installer, Places, installer_environment
+from converger.github.settings import BadInputs, Inputs
+
+LIMIT = 1_800.0
+"""How many seconds all of it may take."""
+
+NONE = "none"
+_POETRY, _PDM, _PIPENV = "poetry>=2.1,<3", "pdm>=2.22,<3", "pipenv>=2024"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """`python` is the interpreter that has it all, None for `install: none`; `source` says what was installed."""
+
+    python: str | None
+    source: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command; `optional`: what fails is said, and the next one is run."""
+
+    command: tuple[str, ...]
+    optional: bool = False
+
+    @property
+    def title(self) -> str:
+        """The command as it is said: without paths of ours."""
+        words = [word for word in self.command if not word.startswith("--python=")]
+        if words[:2] in (["sh", "-c"], ["bash", "--noprofile"]):
+            words = words[2:3] if words[0] == "sh" else [words[-1]]
+        return " ".join(words)
+
+
+def install_project(
+    inputs: Inputs,
+    *,
+    repository: Path,
+    folder: Path,
+    into: Path,
+    own: Mapping[str, str],
+    say: Callable[[str], None],
+    hidden: Sequence[str] = (),
+    limit: float = LIMIT,
+) -> Installed:
+    """Install what the project in `folder` (in `repository`) depends on into the new folder `into`.
+
+    `inputs.install` is the command, `none`, or None: then by what the repository says. `own` is our environment;
+    `say` gets lines for the log, safe for a runner, without the texts of `hidden`.
+
+    Raises BadInputs for inputs that contradict each other, ConfigurationError `ambiguous-requirements`, and
+    CouldNotEvaluate: `no-dependencies-found`, `system-packages-failed`, `python-unavailable`, `install-failed`,
+    `install-timed-out`.
+    """
+    began = time.monotonic()
+    is_none = inputs.install is not None and inputs.install.strip().lower() == NONE
+    if is_none and inputs.python_version:
+        raise BadInputs(
+            (("python-version", f"with install: {NONE} there is no environment to make with it"),)
+        )
+    found = None if inputs.install else find_dependencies(repository, folder)
+    if not inputs.install and found is None:
+        raise _nothing_found(folder)
+
+    places = Places(into)
+    for made in (places.caches / "home", places.caches / "tmp"):
+        made.mkdir(parents=True)
+    environment = installer_environment(own, places, inputs.env)
+    installer = Installer(environment, began + limit, say, hidden)
+    try:
+        _system_packages(installer, inputs.system_packages)
+        if is_none:
+            return Installed(None, NONE, time.monotonic() - began)
+        _make_environment(installer, places, inputs, repository, folder)
+        if inputs.install:
+            source, root, steps = "the input install", folder, custom_steps(inputs.install)
+        else:
+            assert found is not None
+            source = os.path.relpath(found.path, os.path.realpath(repository))
+            root, steps = found.root, steps_for(found, places)
+        for step in steps:
+            _run(installer, step, root, source)
+    finally:
+        shutil.rmtree(places.caches, ignore_errors=True)
+    return Installed(str(places.python), source, time.monotonic() - began)
+
+
+def custom_steps(script: str) -> tuple[Step, ...]:
+    """The workflow's own command, as a runner's `shell: bash`; `pip` and `python` are those of the new environment."""
+    return (
+        Step(("uv", "pip", "install", "--quiet", "pip")),
+        Step(("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", script)),
+    )
+
+
+def steps_for(found: Dependencies, places: Places) -> tuple[Step, ...]:
+    """The commands that install it; run in `found.root`, in the environment that is there already."""
+    python = f"--python={places.python}"
+    pip = ("uv", "pip", "install", python)
+    itself = (Step((*pip, "--no-deps", "--editable", "."), optional=True),) if found.package else ()
+    name = os.path.relpath(found.path, found.root)
+    if found.kind == "uv":
+        return (Step(("uv", "sync", "--frozen", python)),)
+    if found.kind == "poetry":
+        return (Step((*_tool(_POETRY), "install", "--no-root", "--no-interaction", "--no-ansi")), *itself)
+    if found.kind == "pdm":
+        return (Step((*_tool(_PDM), "sync", "--no-self", "--no-editable")), *itself)
+    if found.kind == "pipenv":
+        exported = places.caches / "requirements.txt"
+        export = f'uv tool run --from "{_PIPENV}" pipenv requirements > "$1"'
+        return (Step(("sh", "-c", export, "sh", str(exported))), Step((*pip, "-r", str(exported))), *itself)
+    if found.kind in ("pylock", "requirements"):
+        return (Step((*pip, "-r", name)), *itself)
+    if found.kind == "project-table":
+        return (Step((*pip, "-r", name)),)
+    return (Step((*pip, "--editable", ".")),)
+
+
+def _tool(requirement: str) -> tuple[str, ...]:
+    """A tool in an environment of its own, with the image's Python: the project's may be too old for it."""
+    return ("uv", "tool", "run", "--from", requirement, requirement.partition(">")[0])
+
+
+def _system_packages(installer: Installer, packages: tuple[str, ...]) -> None:
+    if not packages:
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise CouldNotEvaluate(
+            "system-packages needs root and apt-get, as they are in the image of the action",
+            code="system-packages-failed",
+            hint="install the packages before, in another way, and leave system-packages out",
+        )
+    # The slim image's apt has no lists. No configuration files are asked about, nothing is recommended.
+    for command in (
+        ("apt-get", "update", "-qq"),
+        ("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages),
+    ):
+        ended = _ended(installer, Step(command), Path("/"), "system-packages")
+        if ended.returncode:
+            raise CouldNotEvaluate(
+                _failed(" ".join(command), ended),
+                code="system-packages-failed",
+                hint="the packages are those of the image's Debian; system-packages takes their names",
+            )
+
+
+def _make_environment(
+    installer: Installer, places: Places, inputs: Inputs, repository: Path, folder: Path
+) -> None:
+    request, said_by = inputs.python_version, "the input python-version"
+    if request is None:
+        wanted = wanted_python(repository, folder)
+        if wanted is not None:
+            request, said_by = wanted
+    command = ["uv", "venv", "--no-project", "--quiet"]
+    if request is not None:
+        command.append(f"--python={request}")
+    step = Step((*command, str(places.environment)))
+    ended = _ended(installer, step, folder, "python")
+    if ended.returncode:
+        wants = f"Python {request}, which {said_by} asks for," if request else "A Python for the project"
+        raise CouldNotEvaluate(
+            f"{wants} cannot be had: {_last(ended)}",
+            code="python-unavailable",
+            hint="name another one with the input python-version; one that the image has not is downloaded by uv",
+        )
+    version = _version(installer, places, folder)
+    installer.say(f"{version} for the project" + (f" ({request}: {said_by})" if request else ""))
+
+
+def _version(installer: Installer, places: Places, folder: Path) -> str:
+    quiet = Installer(installer.environment, installer.deadline, lambda line: None)
+    said = quiet.run((str(places.python), "-I", "--version"), folder).lines
+    return said[-1] if said else "Python"
+
+
+def _run(installer: Installer, step: Step, root: Path, source: str) -> None:
+    ended = _ended(installer, step, root, source)
+    if not ended.returncode:
+        return
+    if step.optional:
+        installer.say(f"{step.title}: exit code {ended.returncode}; the project itself is not installed")
+        return
+    raise CouldNotEvaluate(
+        _failed(f"the command that installs from {source}", ended),
+        code="install-failed",
+        hint=_hint("\n".join(ended.lines)),
+    )
+
+
+def _ended(installer: Installer, step: Step, root: Path, source: str) -> Ended:
+    installer.say(f"$ {step.title.splitlines()[0]}")
+    try:
+        ended = installer.run(step.command, root)
+    except (OSError, ValueError) as error:
+        raise CouldNotEvaluate(
+            f"{step.command[0]} cannot be run: {getattr(error, 'strerror', None) or error}",
+            code="install-failed",
+            hint="the image of the action has uv, bash and git; name what else is needed with system-packages",
+        ) from None
+    if ended.returncode is None:
+        raise CouldNotEvaluate(
+            f"installing from {source} took too long and was ended: {_last(ended)}",
+            code="install-timed-out",
+            hint="see in the log what it waited for; with the input install you can give a shorter command",
+        )
+    return ended
+
+
+def _failed(what: str, ended: Ended) -> str:
+    code = ended.returncode or 0
+    how = f"exit code {code}" if code > 0 else f"signal {-code}"
+    return f"{what} failed with {how}: {_last(ended)}"
+
+
+def _last(ended: Ended) -> str:
+    return "\n".join(ended.lines[-12:]) or "it said nothing"
+
+
+def _hint(output: str) -> str:
+    low = output.lower()
+    if any(
+        sign in low for sign in ("pg_config", "gcc", "g++", "mysql_config", "mariadb_config", "pkg-config")
+    ):
+        return (
+            "a package has no wheel for this Python and is built from its source: name the project's Python with"
+            " python-version, or what the build needs with system-packages (build-essential libpq-dev)"
+        )
+    if any(sign in low for sign in ("401", "403", "unauthorized", "forbidden")):
+        return (
+            "a private index wants a name and a password: give them in env of the step, as uv, pip or Poetry read"
+            " them (UV_INDEX_…, PIP_INDEX_URL, POETRY_HTTP_BASIC_…)"
+        )
+    if any(sign in low for sign in ("requires-python", "python version", "python requirement")):
+        return "name the project's Python with the input python-version, or the whole command with install"
+    return "if this is not how the project is installed, give the command with the input install"
+
+
+def _nothing_found(folder: Path) -> CouldNotEvaluate:
+    conda = any((folder / name).is_file() for name in ("environment.yml", "environment.yaml"))
+    also = "; environment.yml is for conda, which the image has not" if conda else ""
+    return CouldNotEvaluate(
+        "Nothing here says what the project depends on: no uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml,"
+        f" requirements.txt, pyproject.toml or setup.py, in its folder or above{also}.",
+        code="no-dependencies-found",
+        hint="give the command with the input install, for instance `pip install alembic psycopg`; with `none` the"
+        " action's own Alembic and psycopg are used",
+    )
