@@ -175,8 +175,8 @@ def test_connect_args_are_those_of_the_project(
     )
     project.sql("base0001", None, "CREATE SCHEMA shop", "CREATE TABLE accounts (id INTEGER PRIMARY KEY)")
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         "found = op.get_bind().exec_driver_sql(\n"
         "    \"SELECT current_setting('search_path'), current_setting('application_name')\").one()\n"
         "assert tuple(found) == ('shop,public', 'shop'), found\n"
@@ -210,7 +210,7 @@ def test_ddl_before_alembic_is_configured(
         f"with sqlalchemy.create_engine({production.url()!r}).begin() as connection:\n"
         "    connection.execute(sqlalchemy.text('CREATE SCHEMA IF NOT EXISTS tenant'))\n" + ENV_PY,
     )
-    project.sql("bbbb0002", "bbbb0001", "CREATE TABLE tenant.t (id INTEGER)")
+    project.sql("bbbb0001", "base0001", "CREATE TABLE tenant.t (id INTEGER)")
     commutes(project.root, database_url=postgres_url)
 
 
@@ -304,7 +304,7 @@ def test_logging_that_silences_everybody(project: AlembicProject) -> None:
     assert env != ENV_PY
     set_env(project, env)
     for name in "ab":
-        project.sql(f"{name * 4}0002", f"{name * 4}0001", "CREATE TABLE same (id INTEGER)")
+        project.sql(f"{name * 4}0001", "base0001", "CREATE TABLE same (id INTEGER)")
     proof = refused(project.root, database_url="sqlite://")
     assert proof.verdict == "neither-order"
     assert "table same already exists" in (proof.conflicts[0].error or "")
@@ -367,7 +367,7 @@ def test_search_path_by_a_connect_event(
             "    raw.commit()\n"
         ),
     )
-    project.sql("bbbb0002", "bbbb0001", "INSERT INTO shop.accounts (id) VALUES (1)")
+    project.sql("bbbb0001", "base0001", "INSERT INTO shop.accounts (id) VALUES (1)")
     commutes(project.root, database_url=postgres_url)
 
 
@@ -491,8 +491,8 @@ class TestTenants:
         clash = tenant == "red"
         for name, column in (("a", "INTEGER"), ("b", "BIGINT")):
             project.revision(
-                f"{name * 4}0002",
                 f"{name * 4}0001",
+                "base0001",
                 f"if op.get_bind().exec_driver_sql('SELECT current_schema()').scalar() == {tenant!r}:\n"
                 f"    op.execute('CREATE TABLE {'' if clash else 'IF NOT EXISTS'} same (id {column})')",
             )
@@ -509,7 +509,7 @@ class TestTenants:
         """Its version table comes with the next upgrade, and starts from nothing."""
         set_env(project, TENANTS.format(url=production.url(), more=", version_table_schema=name"))
         project.sql(
-            "aaaa0002", "aaaa0001", "INSERT INTO public.tenants VALUES ('white') ON CONFLICT DO NOTHING"
+            "aaaa0001", "base0001", "INSERT INTO public.tenants VALUES ('white') ON CONFLICT DO NOTHING"
         )
         proof = refused(project.root, database_url=postgres_url)
         assert proof.verdict == "differ", "the database that runs all at once has no tables for it yet"
