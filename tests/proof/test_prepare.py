@@ -47,6 +47,13 @@ def project(tmp_path: Path, production: Production) -> AlembicProject:
     return project
 
 
+@pytest.fixture
+def on_sqlite(project: AlembicProject) -> AlembicProject:
+    """The same for what does not depend on the server: there a state is a file, and cheap to copy."""
+    (project.root / "shop" / "create.py").write_text(CREATE.format(url="sqlite:///production.db"))
+    return project
+
+
 def dump(project: AlembicProject, *lines: str) -> Path:
     path = project.root / "dump.sql"
     path.write_text("".join(lines))
@@ -74,35 +81,36 @@ PREPARE = "python -m shop.create"
 @pytest.mark.parametrize(
     "command", [PREPARE, "python -c 'from shop.create import main; main()'"], ids=["module", "code"]
 )
-def test_create_all_with_a_url_of_its_own(project: AlembicProject, postgres_url: str, command: str) -> None:
-    proof = commutes(project.root, database_url=postgres_url, prepare=command)
+def test_create_all_with_a_url_of_its_own(on_sqlite: AlembicProject, command: str) -> None:
+    proof = commutes(on_sqlite.root, database_url="sqlite://", prepare=command)
     empty = next(path for path in proof.paths if path.start == ())
     assert empty.order[0] == "base0001", "nothing was applied by the set-up"
 
 
 def test_a_clash_above_it(project: AlembicProject, postgres_url: str) -> None:
-    project.sql("bbbb0002", "bbbb0001", "ALTER TABLE customers DROP COLUMN name")
-    project.sql("aaaa0002", "aaaa0001", "CREATE INDEX ix_name ON customers (name)")
+    project.sql("bbbb0001", "fork0001", "ALTER TABLE customers DROP COLUMN name")
+    project.sql("aaaa0001", "fork0001", "CREATE INDEX ix_name ON customers (name)")
     proof = refused(project.root, database_url=postgres_url, prepare=PREPARE)
     assert proof.verdict == "one-order"
 
 
 @pytest.mark.parametrize("revision", ["base0001", "fork0001"])
-def test_it_stamps(project: AlembicProject, postgres_url: str, revision: str) -> None:
+def test_it_stamps(on_sqlite: AlembicProject, revision: str) -> None:
     """At the ancestor or below: what it says to have applied is not applied again."""
+    project = on_sqlite
     project.sql("base0001", None, "CREATE TABLE customers (never INTEGER)")
     if revision == "fork0001":
         project.sql("fork0001", "base0001", "CREATE TABLE customers (never INTEGER)")
         project.sql("bbbb0001", "fork0001", "ALTER TABLE customers ADD COLUMN x INTEGER")
-    proof = commutes(project.root, database_url=postgres_url, prepare=f"{PREPARE} {revision}")
+    proof = commutes(project.root, database_url="sqlite://", prepare=f"{PREPARE} {revision}")
     empty = next(path for path in proof.paths if path.start == ())
     assert "base0001" not in empty.order
 
 
 @pytest.mark.parametrize("revision", ["aaaa0001", "of_nobody"])
-def test_it_stamps_too_late(project: AlembicProject, postgres_url: str, revision: str) -> None:
+def test_it_stamps_too_late(on_sqlite: AlembicProject, revision: str) -> None:
     """What is applied already would be skipped, and never proven."""
-    reason = unevaluated(project.root, database_url=postgres_url, prepare=f"{PREPARE} {revision}")
+    reason = unevaluated(on_sqlite.root, database_url="sqlite://", prepare=f"{PREPARE} {revision}")
     assert reason.code in ("begins-too-late", "env-failed")
     assert revision in reason.message
 
@@ -156,12 +164,12 @@ def test_it_connects_to_another_dialect(project: AlembicProject, postgres_url: s
 
 
 def test_with_the_own_command(project: AlembicProject, postgres_url: str) -> None:
-    commutes(project.root, database_url=postgres_url, prepare=PREPARE, command="alembic upgrade {revision}")
-
-
-def test_on_sqlite(project: AlembicProject) -> None:
-    (project.root / "shop" / "create.py").write_text(CREATE.format(url="sqlite:///production.db"))
-    commutes(project.root, database_url="sqlite://", prepare=PREPARE)
+    """Each of the two connects to production, by its own settings."""
+    proof = commutes(
+        project.root, database_url=postgres_url, prepare=PREPARE, command="alembic upgrade {revision}"
+    )
+    empty = next(path for path in proof.paths if path.start == ())
+    assert empty.order[0] == "base0001"
 
 
 # -- --base-sql
@@ -192,8 +200,8 @@ def test_a_dump_beyond_the_ancestor(project: AlembicProject, postgres_url: str, 
 
 def test_a_clash_with_what_a_dump_holds(project: AlembicProject, postgres_url: str) -> None:
     """Only with the rows that it has; from empty both orders succeed."""
-    project.sql("bbbb0002", "bbbb0001", "UPDATE customers SET name = NULL")
-    project.sql("aaaa0002", "aaaa0001", "ALTER TABLE customers ALTER COLUMN name SET NOT NULL")
+    project.sql("bbbb0001", "fork0001", "UPDATE customers SET name = NULL")
+    project.sql("aaaa0001", "fork0001", "ALTER TABLE customers ALTER COLUMN name SET NOT NULL")
     rows = "INSERT INTO customers VALUES (1, 'x');\n"
     proof = refused(project.root, database_url=postgres_url, base_sql=dump(project, SCHEMA, rows))
     assert proof.verdict == "neither-order"
