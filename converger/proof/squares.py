@@ -162,6 +162,7 @@ class Squares(Generic[Place]):
         self._clashes: dict[Square, Clash] = {}
         self._broken: list[tuple[Step, Failure]] = []
         self._unsure: dict[Step, Failure] = {}  # of a branch's own: it may work in a variant
+        self._astray: dict[Step, Failure] = {}
         self._elsewhere: dict[Step, Failure] = {}  # in variants
         self._worked: set[Step] = set()  # in variants
         self._arrives = False
@@ -188,7 +189,8 @@ class Squares(Generic[Place]):
             small = steps is not None
             self._total = len(steps) if steps is not None else MOST_STEPS
             whole = self._run_all(lanes) if small else self._run_chosen(lanes, pairs)
-            healed = self._healed()
+            strayed = self._all_strayed()
+            healed = self._healed([step for step, _ in strayed])
             for state in self._wanted & self._places.keys():
                 self.kept[state] = self._places.pop(state)
         except BaseException:  # also Ctrl-C: a migration that runs must not be waited for
@@ -212,10 +214,7 @@ class Squares(Generic[Place]):
             broken=(*self._broken, *(one for one in self._unsure.items() if one[0] not in self._worked)),
             clashes=tuple(clash for clash in self._clashes.values() if clash not in healed),
             healed=healed,
-            strayed=(
-                *((step, failure) for step, failure in self._unsure.items() if step in self._worked),
-                *(one for one in self._elsewhere.items() if self._done.get(one[0]) is None),
-            ),
+            strayed=strayed,
             arrives=self._end is not None or self._arrives,
             asides=tuple(self._asides),
             shared=differences(self.prints[empty].shared, self._end.shared) if self._end else (),
@@ -355,18 +354,24 @@ class Squares(Generic[Place]):
             return
         # First the one that was indeed the last: what is in the others' place may have come by another order.
         last = self._via.get(step.state)
+        parted = any(state <= step.state for state in self._parted)
         for other in sorted(self._lattice.removable(step.state), key=lambda other: other != last):
             smaller = Step(step.state - {other}, step.revision)
             # It works without the other one, and fails with it. Where it failed before, that was said.
             if (
-                step.revision in self._lattice.next(smaller.state)
-                and self._done.get(smaller, failure) is None
+                step.revision not in self._lattice.next(smaller.state)
+                or self._done.get(smaller, failure) is not None
             ):
-                square = Square(smaller.state, _sorted(other, step.revision))
-                known = self._clashes.get(square)
-                failed = (*(known.failed if known else ()), (step, failure))
-                self._clashes[square] = Clash(square, failed=failed, footprints=self._footprints(square))
-                return
+                continue
+            square = Square(smaller.state, _sorted(other, step.revision))
+            if other != last and parted and self._agrees(square):
+                self._astray[step] = failure  # it followed from what parted before
+                continue
+            self._astray.pop(step, None)
+            known = self._clashes.get(square)
+            failed = (*(known.failed if known else ()), (step, failure))
+            self._clashes[square] = Clash(square, failed=failed, footprints=self._footprints(square))
+            return
 
     def _compare(self, done: Done[Place]) -> bool:
         """Hold the end of a step against the end of the step that came there first.
@@ -452,8 +457,15 @@ class Squares(Generic[Place]):
             self._laboratory.drop(end)
         return None
 
-    def _healed(self) -> tuple[Clash, ...]:
-        """Clashes whose differences are gone in the last state, whichever way it is reached."""
+    def _all_strayed(self) -> tuple[tuple[Step, Failure], ...]:
+        return (
+            *self._astray.items(),
+            *((step, failure) for step, failure in self._unsure.items() if step in self._worked),
+            *((step, failure) for step, failure in self._elsewhere.items() if self._done.get(step) is None),
+        )
+
+    def _healed(self, strayed: Sequence[Step]) -> tuple[Clash, ...]:
+        """Clashes whose differences are gone in the last state, whichever way it is reached; all ways get there."""
         end = self._places.get(self._lattice.full)
         if end is None:
             return ()
@@ -464,7 +476,9 @@ class Squares(Generic[Place]):
         return tuple(
             clash
             for clash in self._clashes.values()
-            if clash.differences and not _things(clash.differences) & self._stay
+            if clash.differences
+            and not _things(clash.differences) & self._stay
+            and not any(clash.square.result <= step.state for step in strayed)
         )
 
     def _again(self, state: State) -> Place | None:

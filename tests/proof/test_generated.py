@@ -90,6 +90,7 @@ def compare(oracle: Oracle, findings: Findings) -> str:
     verdict = judge(findings, ())
     assert findings.whole
     assert verdict == oracle.verdict(), f"{findings.clashes}\n{oracle.branches}"
+    assert verdict == "commute" or findings.clashes or findings.broken, "a verdict without a reason"
     for clash in (*findings.clashes, *findings.healed):
         assert oracle.clash(clash.square.state, clash.square.revisions), f"{clash}\n{oracle.branches}"
         for step, failure in clash.failed:
@@ -133,6 +134,19 @@ def test_a_failure_is_pinned_to_the_order_that_was_run() -> None:
     assert pairs == {("a0", "c0"), ("b0", "c0")}
 
 
+def test_a_failure_that_follows_from_a_difference_is_not_blamed_on_another_pair() -> None:
+    """b0 takes the key 8 only after a0. Then b1 fails, which has nothing to do with a0 itself."""
+    findings = on_sqlite(
+        {"a0": (), "b0": (), "b1": ("b0",)},
+        a0="INSERT INTO pairs (k, x) VALUES (7, 1)",
+        b0="INSERT INTO pairs (k, x) SELECT max(k) + 1, 1 FROM pairs",
+        b1="INSERT INTO pairs (k, x) VALUES (8, 1)",
+    )
+    assert [clash.square.revisions for clash in findings.clashes] == [("a0", "b0")]
+    assert [step.revision for step, _ in findings.strayed] == ["b1"]
+    assert judge(findings, ()) == "one-order"
+
+
 def test_noise_in_a_column_does_not_hide_the_others() -> None:
     """a2 writes a column of noise; b0 counts what a1 adds, and writes it next to that."""
     findings = on_sqlite(
@@ -164,14 +178,14 @@ def test_sqlite(sqlite: tuple[Database, MemoryServer]) -> None:
 
 
 def test_postgresql(postgres: tuple[Database, ReplayServer]) -> None:
-    seen = verdicts(*postgres, SMALL, 40)
-    assert all(seen[verdict] >= 2 for verdict in VERDICTS[:-1]), seen
-    assert seen["commute"] < 32, "most are harmless: that shows little"
+    seen = verdicts(*postgres, SMALL, 30)
+    assert all(seen[verdict] for verdict in VERDICTS[:-1]), seen
+    assert seen["commute"] < 24, "most are harmless: that shows little"
 
 
 @pytest.mark.parametrize(
     ("seed", "verdict"),
-    [(2, "commute"), (1, "differ"), (28, "one-order"), (22, "neither-order"), (3, "broken")],
+    [(3, "commute"), (1, "differ"), (16, "one-order"), (54, "neither-order"), (23, "broken")],
 )
 def test_through_alembic_on_sqlite(tmp_path: Path, seed: int, verdict: str) -> None:
     with closing(SqliteDatabase()) as database:
@@ -180,7 +194,7 @@ def test_through_alembic_on_sqlite(tmp_path: Path, seed: int, verdict: str) -> N
         through_alembic(oracle, AlembicProject(tmp_path / "p", url="sqlite:///never.db"), None)
 
 
-@pytest.mark.parametrize(("seed", "verdict"), [(1, "commute"), (42, "differ"), (20, "one-order")])
+@pytest.mark.parametrize(("seed", "verdict"), [(1, "commute"), (10, "differ"), (28, "one-order")])
 def test_through_alembic_on_postgresql(
     tmp_path: Path, postgres: tuple[Database, ReplayServer], postgres_url: str, seed: int, verdict: str
 ) -> None:

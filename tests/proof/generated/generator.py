@@ -131,7 +131,7 @@ LARGE: Shapes = [
 def draw(random: Random, dialect: str, shapes: Shapes) -> Drawn:
     """Random branches, of a few operations that are drawn first: what nobody else touches is dull."""
     needs = random.choice(shapes)
-    operations = [random.choice(_SCHEMA + _ROWS + _OWN[dialect]) for _ in range(random.choice([2, 4, 6]))]
+    operations = [random.choice(_SCHEMA + _ROWS + _OWN[dialect]) for _ in range(random.choice([1, 2, 4]))]
     choices = {}
     for revision in needs:
         attempts = []
