@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from converger.errors import CouldNotEvaluate
@@ -43,7 +43,7 @@ def run_git(root: Path, arguments: Sequence[str], *, input: bytes | None = None)
     Whoever owns the folder, it is read (`safe.directory`): a container runs as another user than the one
     who checked out. No pager, no prompt, no lazy fetch from a remote.
     """
-    result = _run(root, arguments, input)
+    result = call_git(root, arguments, input=input)
     if result.returncode:
         said = result.stderr.decode("utf-8", "replace").strip()
         raise GitError(f"git {arguments[0]} failed in {root}: {said or f'exit code {result.returncode}'}")
@@ -58,13 +58,20 @@ def resolve_commit(root: Path, text: str) -> str | None:
     if not text or text.startswith("-") or "\0" in text or "\n" in text:
         return None
     arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}"]
-    result = _run(root, arguments, None)
+    result = call_git(root, arguments)
     if result.returncode:
         return None
     return result.stdout.decode("ascii", "replace").strip() or None
 
 
-def _run(root: Path, arguments: Sequence[str], input: bytes | None) -> subprocess.CompletedProcess[bytes]:
+def call_git(
+    root: Path,
+    arguments: Sequence[str],
+    *,
+    input: bytes | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """The same for commands whose exit code is an answer; `variables` are set for this call in addition."""
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     environment |= {
         "LC_ALL": "C",
@@ -72,7 +79,7 @@ def _run(root: Path, arguments: Sequence[str], input: bytes | None) -> subproces
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_PAGER": "cat",
-    }
+    } | dict(variables or {})
     command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(root), *arguments]
     try:
         return subprocess.run(

@@ -1,0 +1,391 @@
+"""GitHub as the few calls that we need, made by PyGithub. Importing this is cheap; PyGithub is loaded on first use.
+
+PyGithub's own retries are off: they leave out PATCH, and repeat a POST that may have been carried out. Here a call is
+repeated where that cannot do harm, or after a look whether the first attempt took effect all the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from converger.errors import ConfigurationError, ConvergerError
+from converger.github.api import Commit, Pull
+from converger.github.calling import Caller, Patience
+from converger.github.comment import Existing
+from converger.github.failures import BranchMoved, Declined, NotPermitted, protected
+from converger.github.merged import Entry
+
+if TYPE_CHECKING:
+    from github import Github
+    from github.PullRequest import PullRequest
+    from github.Repository import Repository
+
+ACTIONS_BOT = "github-actions[bot]"
+_SHA = re.compile(r"[0-9a-f]{40}")
+_PER_PAGE = 100
+
+
+class PyGithubClient:
+    """The GitHub of one repository, by PyGithub. `api_url` may be a GitHub Enterprise Server's (`…/api/v3`)."""
+
+    def __init__(
+        self,
+        token: str,
+        repository: str,
+        api_url: str = "https://api.github.com",
+        patience: Patience | None = None,
+    ) -> None:
+        self._token = token
+        self._name = repository
+        self._api_url = api_url.rstrip("/")
+        self._caller = Caller(patience if patience is not None else Patience(), token)
+        self._github: Github | None = None
+        self._login: str | None = None
+
+    def __repr__(self) -> str:
+        return f"PyGithubClient({self._name!r}, {self._api_url!r})"
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._github is not None:
+            self._github.close()
+
+    # -- who ---------------------------------------------------------------------------------------
+
+    def login(self) -> str:
+        if self._login is None:
+            self._login = self._find_login()
+        return self._login
+
+    def _find_login(self) -> str:
+        """A person's token may ask for `/user`. An app's, and GITHUB_TOKEN, only the GraphQL API who they are."""
+        if not self._token.startswith("ghs_"):
+            try:
+                return self._caller.call(
+                    "asking whose the token is", lambda: _text(self._api.get_user().login)
+                )
+            except NotPermitted as error:
+                if error.code == "token-refused":
+                    raise
+
+        def viewer() -> str:
+            _, answer = self._api.requester.graphql_query("query { viewer { login } }", {})
+            return _text(answer["data"]["viewer"]["login"])
+
+        try:
+            return self._caller.call("asking whose the token is", viewer)
+        except ConvergerError as error:
+            if error.code in ("token-refused", "github-rate-limit"):
+                raise
+            return ACTIONS_BOT
+
+    # -- commits -----------------------------------------------------------------------------------
+
+    def tip(self, branch: str) -> str | None:
+        # Of a branch that is not there the other endpoint says 404, as of a repository that the token may not see.
+        def find() -> str | None:
+            for ref in self._repository.get_git_matching_refs(f"heads/{branch}"):
+                if ref.ref == f"refs/heads/{branch}":
+                    return _sha(ref.object.sha)
+            return None
+
+        return self._caller.call(f"looking where {branch} is", find)
+
+    def commit(self, id: str) -> Commit:
+        return self._caller.call(
+            f"reading the commit {id[:12]}", lambda: _commit(self._repository.get_git_commit(id))
+        )
+
+    def add_blob(self, data: bytes) -> str:
+        content = base64.b64encode(data).decode("ascii")
+        return self._caller.call(
+            "adding a file", lambda: _sha(self._repository.create_git_blob(content, "base64").sha)
+        )
+
+    def add_tree(self, base: str, entries: Sequence[Entry]) -> str:
+        def add() -> str:
+            from github import InputGitTreeElement
+            from github.GitTree import GitTree
+
+            elements = [InputGitTreeElement(e.path, e.mode, _type(e.mode), sha=e.id) for e in entries]
+            tree = self._api.create_from_raw_data(GitTree, {"sha": base})
+            return _sha(self._repository.create_git_tree(elements, tree).sha)
+
+        return self._caller.call("adding a tree", add)
+
+    def add_commit(self, message: str, tree: str, parents: Sequence[str]) -> Commit:
+        # Repeated it may leave a commit that no branch has, which nobody sees.
+        def add() -> Commit:
+            from github.GitCommit import GitCommit
+            from github.GitTree import GitTree
+
+            made = self._api.create_from_raw_data
+            return _commit(
+                self._repository.create_git_commit(
+                    message,
+                    made(GitTree, {"sha": tree}),
+                    [made(GitCommit, {"sha": parent}) for parent in parents],
+                )
+            )
+
+        return self._caller.call("adding a commit", add)
+
+    # -- branches ----------------------------------------------------------------------------------
+
+    def create_branch(self, branch: str, commit: str) -> None:
+        def create() -> None:
+            _sha(self._repository.create_git_ref(f"refs/heads/{branch}", commit).object.sha)
+
+        self._change_branch(f"creating the branch {branch}", branch, None, commit, create)
+
+    def move_branch(self, branch: str, old: str, new: str) -> None:
+        def move() -> None:
+            self._ref(branch).edit(new, force=False)
+
+        self._change_branch(f"moving the branch {branch}", branch, old, new, move)
+
+    def _change_branch(
+        self, what: str, branch: str, old: str | None, new: str, change: Callable[[], None]
+    ) -> None:
+        """`change`, and where it failed a look at where the branch is: there is no half of this."""
+
+        def done() -> bool | None:
+            tip = self.tip(branch)
+            if tip == new:
+                return True
+            if tip != old:
+                raise BranchMoved(branch, tip)
+            return None
+
+        def once() -> bool:
+            change()
+            return True
+
+        try:
+            self._caller.call(what, once, done)
+        except Declined as error:
+            if done() is None:
+                raise protected(branch, error.message) from None
+
+    def delete_branch(self, branch: str) -> None:
+        def delete() -> bool:
+            self._ref(branch).delete()
+            return True
+
+        def done() -> bool | None:
+            return True if self.tip(branch) is None else None
+
+        try:
+            self._caller.call(f"deleting the branch {branch}", delete, done)
+        except (Declined, NotPermitted):
+            if done() is None:
+                raise
+
+    def _ref(self, branch: str) -> Any:
+        from github.GitRef import GitRef
+
+        url = f"{self._api_url}/repos/{self._name}/git/refs/heads/{quote(branch, safe='/')}"
+        return self._api.create_from_raw_data(GitRef, {"ref": f"refs/heads/{branch}", "url": url})
+
+    # -- comments ----------------------------------------------------------------------------------
+
+    def comments(self, pull_request: int) -> tuple[Existing, ...]:
+        def find() -> tuple[Existing, ...]:
+            return tuple(
+                Existing(comment.id, comment.user.login if comment.user else "", comment.body or "")
+                for comment in self._issue(pull_request).get_comments()
+            )
+
+        return self._caller.call(f"reading the comments of #{pull_request}", find)
+
+    def create_comment(
+        self, pull_request: int, body: str, written: Callable[[Iterable[Existing]], Existing | None]
+    ) -> str:
+        def create() -> str:
+            return _text(self._issue(pull_request).create_comment(body).html_url)
+
+        def done() -> str | None:
+            found = written(self.comments(pull_request))
+            return None if found is None else self.update_comment(found.id, body)
+
+        return self._caller.call(f"commenting on #{pull_request}", create, done)
+
+    def update_comment(self, id: int, body: str) -> str:
+        def update() -> str:
+            from github.IssueComment import IssueComment
+
+            url = f"{self._api_url}/repos/{self._name}/issues/comments/{id}"
+            comment = self._api.create_from_raw_data(IssueComment, {"id": id, "url": url})
+            comment.edit(body)
+            return _text(comment.html_url)
+
+        return self._caller.call("changing our comment", update)
+
+    # -- pull requests -----------------------------------------------------------------------------
+
+    def pulls(self, branch: str, base: str) -> tuple[Pull, ...]:
+        head = f"{self._name.split('/')[0]}:{branch}"
+
+        def find() -> tuple[Pull, ...]:
+            found = self._repository.get_pulls(
+                state="all", head=head, base=base, sort="created", direction="desc"
+            )
+            # GitHub leaves `head` out of account where it cannot make sense of it.
+            return tuple(pull for pull in map(_pull, found) if (pull.branch, pull.base) == (branch, base))
+
+        return self._caller.call(f"looking for pull requests from {branch}", find)
+
+    def create_pull(self, branch: str, base: str, title: str, body: str) -> Pull:
+        def open_one() -> Pull | None:
+            return next((pull for pull in self.pulls(branch, base) if pull.open), None)
+
+        def create() -> Pull:
+            return _pull(self._repository.create_pull(base=base, head=branch, title=title, body=body))
+
+        try:
+            return self._caller.call(f"opening a pull request from {branch} into {base}", create, open_one)
+        except Declined:
+            found = open_one()
+            if found is None:
+                raise
+            return found
+
+    def update_pull(
+        self, number: int, *, title: str | None = None, body: str | None = None, close: bool = False
+    ) -> Pull:
+        def update() -> Pull:
+            from github.GithubObject import NotSet
+            from github.PullRequest import PullRequest
+
+            url = f"{self._api_url}/repos/{self._name}/pulls/{number}"
+            pull = self._api.create_from_raw_data(PullRequest, {"number": number, "url": url})
+            pull.edit(
+                title=NotSet if title is None else title,
+                body=NotSet if body is None else body,
+                state="closed" if close else NotSet,
+            )
+            return _pull(pull)
+
+        return self._caller.call(f"{'closing' if close else 'changing'} the pull request #{number}", update)
+
+    def add_labels(self, number: int, labels: Sequence[str]) -> None:
+        # PyGithub's method sends a bare list, which GitHub's description does not have (any more).
+        url = f"/repos/{self._name}/issues/{number}/labels"
+        names = {"labels": list(labels)}
+        self._caller.call(
+            f"labelling #{number}",
+            lambda: self._api.requester.requestJsonAndCheck("POST", url, input=names),
+        )
+
+    def pull_of(self, commit: str) -> int | None:
+        def find() -> int | None:
+            from github.Commit import Commit as ApiCommit
+
+            url = f"{self._api_url}/repos/{self._name}/commits/{commit}"
+            one = self._api.create_from_raw_data(ApiCommit, {"sha": commit, "url": url})
+            return min((pull.number for pull in one.get_pulls()), default=None)
+
+        return self._caller.call(f"looking which pull request brought {commit[:12]}", find)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    @property
+    def _api(self) -> Github:
+        if self._github is None:
+            try:
+                from github import Auth, Github
+            except ImportError as error:
+                raise ConfigurationError(
+                    f"PyGithub cannot be imported: {error}",
+                    code="no-pygithub",
+                    hint="install alembic-converger[action]",
+                ) from error
+            self._github = Github(
+                auth=Auth.Token(self._token),
+                base_url=self._api_url,
+                timeout=self._caller.patience.seconds,
+                retry=0,
+                per_page=_PER_PAGE,
+                user_agent="alembic-converger",
+                seconds_between_requests=None,
+                seconds_between_writes=None,
+            )
+        return self._github
+
+    @property
+    def _repository(self) -> Repository:
+        from github.Repository import Repository
+
+        # Made of what we know; asking GitHub for it would be one more call.
+        url = f"{self._api_url}/repos/{self._name}"
+        return self._api.create_from_raw_data(Repository, {"full_name": self._name, "url": url})
+
+    def _issue(self, number: int) -> Any:
+        from github.Issue import Issue
+
+        url = f"{self._api_url}/repos/{self._name}/issues/{number}"
+        return self._api.create_from_raw_data(Issue, {"number": number, "url": url})
+
+
+@contextmanager
+def connected(client: PyGithubClient) -> Iterator[PyGithubClient]:
+    """The client, whose connection ends with the block."""
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+# -- answers, checked: what is missing in one is an error, not a value -----------------------------
+
+
+def _commit(found: Any) -> Commit:
+    verification = found.raw_data.get("verification")
+    verified = isinstance(verification, dict) and verification.get("verified") is True
+    parents = tuple(_sha(parent["sha"]) for parent in found.raw_data["parents"])
+    return Commit(
+        _sha(found.sha), _sha(found.raw_data["tree"]["sha"]), parents, found.message or "", verified
+    )
+
+
+def _pull(found: PullRequest) -> Pull:
+    # By attribute: `raw_data` of an object from a list asks for it once more.
+    return Pull(
+        number=_number(found.number),
+        url=_text(found.html_url),
+        title=_text(found.title),
+        body=found.body or "",
+        open=_text(found.state) == "open",
+        merged=found.merged_at is not None,
+        branch=_text(found.head.ref),
+        head=_sha(found.head.sha),
+        base=_text(found.base.ref),
+        labels=frozenset(_text(label.name) for label in found.labels),
+    )
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int):
+        raise ValueError("no number")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("no text")
+    return value
+
+
+def _sha(value: object) -> str:
+    if not isinstance(value, str) or not _SHA.fullmatch(value):
+        raise ValueError("no object id")
+    return value
+
+
+def _type(mode: str) -> str:
+    return {"160000": "commit", "040000": "tree"}.get(mode, "blob")

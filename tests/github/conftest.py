@@ -1,0 +1,33 @@
+"""The fake GitHub, for the tests that talk to one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.github.server.world import World
+
+
+@pytest.fixture(scope="session")
+def repository_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.github.server.world import make_template
+
+    path = tmp_path_factory.mktemp("template") / "octo-shop.git"
+    make_template(path)
+    return path
+
+
+@pytest.fixture(params=[""])
+def world(request: pytest.FixtureRequest, repository_template: Path, tmp_path: Path) -> Iterator[World]:
+    """A world on github.com; parametrised indirectly with `/api/v3`, on a GitHub Enterprise Server."""
+    from tests.github.server.world import make_world
+
+    found = make_world(repository_template, tmp_path, prefix=request.param)
+    with found.github:
+        yield found
+        found.client.close()
+    assert found.github.violations == []

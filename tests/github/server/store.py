@@ -1,0 +1,215 @@
+"""What GitHub would remember: a real bare repository, and pull requests, comments, labels, rules, tokens."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_GIT = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/nonexistent",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    **{
+        f"GIT_{who}_{what}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "GitHub"), ("EMAIL", "noreply@github.com"))
+    },
+}
+
+
+@dataclass
+class Token:
+    """Who a token writes as, and what it may do: `contents`, `pull_requests`, `issues` -> read or write."""
+
+    login: str = "github-actions[bot]"
+    permissions: Mapping[str, str] = field(
+        default_factory=lambda: {"contents": "write", "pull_requests": "write", "issues": "write"}
+    )
+    may_open_pulls: bool = True
+
+    @property
+    def installation(self) -> bool:
+        return self.login.endswith("[bot]")
+
+    def may(self, what: str, how: str) -> bool:
+        given = self.permissions.get(what)
+        return given == "write" or given == how
+
+
+READ_ONLY = {"contents": "read", "pull_requests": "read", "issues": "read"}
+
+
+@dataclass
+class Comment:
+    id: int
+    issue: int
+    author: str | None
+    body: str
+
+
+@dataclass
+class PullRequest:
+    number: int
+    title: str
+    body: str
+    branch: str
+    base: str
+    author: str
+    last_head: str
+    open: bool = True
+    merged: bool = False
+    labels: list[str] = field(default_factory=list)
+
+
+class Store:
+    """The state of one repository, OWNER/NAME."""
+
+    def __init__(self, path: Path, name: str = "octo/shop") -> None:
+        self.path = path
+        self.name = name
+        self.public = False
+        self.tokens: dict[str, Token] = {}
+        self.protected: set[str] = set()
+        self.comments: list[Comment] = []
+        self.pulls: list[PullRequest] = []
+        self._ids = 1000
+
+    # -- git ---------------------------------------------------------------------------------------
+
+    def git(self, *arguments: str, input: bytes | None = None, **variables: str) -> bytes:
+        result = subprocess.run(
+            ["git", "-C", str(self.path), *arguments],
+            input=input,
+            capture_output=True,
+            env={**_GIT, **variables},
+        )
+        if result.returncode:
+            raise subprocess.CalledProcessError(result.returncode, arguments, result.stdout, result.stderr)
+        return result.stdout
+
+    def text(self, *arguments: str, **variables: str) -> str:
+        return self.git(*arguments, **variables).decode().strip()
+
+    def initialise(self) -> None:
+        self.path.mkdir(parents=True)
+        self.git("init", "--quiet", "--bare", "--initial-branch=main", "--template=")
+        for key in ("allowFilter", "allowAnySHA1InWant"):  # as on github.com
+            self.git("config", f"uploadpack.{key}", "true")
+
+    def kind(self, id: str) -> str | None:
+        try:
+            return self.text("cat-file", "-t", id)
+        except subprocess.CalledProcessError:
+            return None
+
+    def tip(self, branch: str) -> str | None:
+        try:
+            return self.text("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")
+        except subprocess.CalledProcessError:
+            return None
+
+    def tree(self, base: str | None, entries: list[dict[str, object]]) -> str:
+        index = {"GIT_INDEX_FILE": str(self.path / "fake-index")}
+        try:
+            if base is not None:
+                self.git("read-tree", base, **index)
+            lines = []
+            for entry in entries:
+                mode, id = (
+                    ("0", "0" * 40) if entry.get("sha", "") is None else (entry["mode"], entry.get("sha"))
+                )
+                lines.append(f"{mode} {id}\t{entry['path']}\0".encode())
+            # What goes makes room for what comes: a file where a folder was.
+            lines.sort(key=lambda line: not line.startswith(b"0 "))
+            self.git("update-index", "-z", "--index-info", input=b"".join(lines), **index)
+            return self.text("write-tree", **index)
+        finally:
+            Path(index["GIT_INDEX_FILE"]).unlink(missing_ok=True)
+
+    def commit(
+        self,
+        branch: str | None,
+        files: Mapping[str, bytes | None],
+        *,
+        parents: tuple[str, ...] | None = None,
+        message: str = "change",
+    ) -> str:
+        """Somebody's commit on a branch: files changed, or gone where None."""
+        before = parents if parents is not None else tuple(filter(None, [self.tip(branch or "")]))
+        entries: list[dict[str, object]] = []
+        for path, data in files.items():
+            id = (
+                None
+                if data is None
+                else self.git("hash-object", "-w", "--stdin", input=data).decode().strip()
+            )
+            entries.append({"path": path, "mode": "100644", "sha": id})
+        tree = self.tree(before[0] if before else None, entries)
+        id = self.commit_tree(tree, before, message)
+        if branch is not None:
+            self.git("update-ref", f"refs/heads/{branch}", id)
+        return id
+
+    def commit_tree(self, tree: str, parents: tuple[str, ...], message: str) -> str:
+        options = [option for parent in parents for option in ("-p", parent)]
+        return self.git("commit-tree", *options, tree, input=message.encode()).decode().strip()
+
+    def files(self, treeish: str) -> dict[str, bytes]:
+        """All files of a commit."""
+        names = self.git("ls-tree", "-r", "-z", "--name-only", treeish).decode().split("\0")
+        return {name: self.git("cat-file", "blob", f"{treeish}:{name}") for name in names if name}
+
+    def parents(self, commit: str) -> tuple[str, ...]:
+        return tuple(self.text("show", "--no-patch", "--format=%P", commit).split())
+
+    def is_ancestor(self, one: str, other: str) -> bool:
+        try:
+            self.git("merge-base", "--is-ancestor", one, other)
+        except subprocess.CalledProcessError:
+            return False
+        return True
+
+    # -- the rest ----------------------------------------------------------------------------------
+
+    def next_id(self) -> int:
+        self._ids += 1
+        return self._ids
+
+    def add_comment(self, issue: int, author: str | None, body: str) -> Comment:
+        comment = Comment(self.next_id(), issue, author, body)
+        self.comments.append(comment)
+        return comment
+
+    def add_pull(
+        self, branch: str, base: str, *, title: str = "t", body: str = "", author: str = "alice"
+    ) -> PullRequest:
+        head = self.tip(branch)
+        assert head is not None
+        pull = PullRequest(len(self.pulls) + 1, title, body, branch, base, author, head)
+        self.pulls.append(pull)
+        return pull
+
+    def head_of(self, pull: PullRequest) -> str:
+        if pull.open:
+            pull.last_head = self.tip(pull.branch) or pull.last_head
+        return pull.last_head
+
+    def merge(self, pull: PullRequest) -> str:
+        """The button: a merge commit on the base."""
+        base, head = self.tip(pull.base), self.head_of(pull)
+        assert base is not None
+        tree = self.text("merge-tree", "--write-tree", base, head).splitlines()[0]
+        id = self.commit_tree(tree, (base, head), f"Merge pull request #{pull.number}")
+        self.git("update-ref", f"refs/heads/{pull.base}", id)
+        pull.open, pull.merged = False, True
+        return id
+
+    def delete_branch(self, branch: str) -> None:
+        for pull in self.pulls:
+            if pull.branch == branch and pull.open:
+                self.head_of(pull)
+                pull.open = False
+        self.git("update-ref", "-d", f"refs/heads/{branch}")
