@@ -199,6 +199,17 @@ def poetry_python(text: str) -> str | None:
     return _without_spaces(found) if _is_specifier(found) else None
 
 
+def poetry_groups(root: Path) -> tuple[str, ...]:
+    """The groups that `poetry install` takes by itself: all that are not optional."""
+    pyproject = _toml(root)
+    groups = {**_table(pyproject, "dependency-groups"), **_table(pyproject, "tool", "poetry", "group")}
+    settings = _table(pyproject, "tool", "poetry", "group")
+    found = [name for name in groups if not _table(settings, name).get("optional")]
+    if "dev-dependencies" in _table(pyproject, "tool", "poetry") and "dev" not in found:
+        found.append("dev")
+    return tuple(sorted(found))
+
+
 def _is_specifier(text: str) -> bool:
     one = r"\s*(>=|<=|==|!=|~=|>|<)\s*\d+(\.\d+)*(\.\*|[ab]\d+|rc\d+)?\s*"
     return re.fullmatch(rf"{one}(,{one})*,?\s*", text) is not None

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from converger.errors import CouldNotEvaluate
-from converger.github.dependencies import Dependencies, find_dependencies, wanted_python
+from converger.github.dependencies import Dependencies, find_dependencies, poetry_groups, wanted_python
 from converger.github.installer import Ended, Installer, Places, installer_environment
 from converger.github.settings import BadInputs, Inputs
+from converger.report.visible import one_line
 
 LIMIT = 1_800.0
 """How many seconds all of it may take."""
 
 NONE = "none"
-_POETRY, _PDM, _PIPENV = "poetry>=2.1,<3", "pdm>=2.22,<3", "pipenv>=2024"
+_OURS = ("--python=/", "--constraints=/", "--output=/")
+# Tools that read their own lock, each with the versions of all that it consists of: what is published tomorrow must
+# not break them. Made by `uv pip compile --universal --python-version 3.10 --no-annotate --no-header`.
+_TOOLS = Path(__file__).parent / "tools"
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,13 @@ class Step:
 
     @property
     def title(self) -> str:
-        """The command as it is said: without paths of ours."""
-        words = [word for word in self.command if not word.startswith("--python=")]
-        if words[:2] in (["sh", "-c"], ["bash", "--noprofile"]):
-            words = words[2:3] if words[0] == "sh" else [words[-1]]
-        return " ".join(words)
+        """The command as it is said: the tool and what it does, without paths of ours."""
+        words = [word for word in self.command if not word.startswith(_OURS)]
+        if words[0] == "sh":
+            words = words[5:]
+        elif words[0] == "bash":
+            words = words[-1].strip().splitlines()[:1]
+        return " ".join(os.path.basename(word) if word.startswith("/") else word for word in words)
 
 
 def install_project(
@@ -112,31 +119,44 @@ def custom_steps(script: str) -> tuple[Step, ...]:
 
 
 def steps_for(found: Dependencies, places: Places) -> tuple[Step, ...]:
-    """The commands that install it; run in `found.root`, in the environment that is there already."""
+    """The commands that install it; run in `found.root`, in the environment that is there already.
+
+    Locks of other tools are written out as requirements by these tools, without a network; uv installs them all.
+    """
     python = f"--python={places.python}"
     pip = ("uv", "pip", "install", python)
-    itself = (Step((*pip, "--no-deps", "--editable", "."), optional=True),) if found.package else ()
-    name = os.path.relpath(found.path, found.root)
     if found.kind == "uv":
         return (Step(("uv", "sync", "--frozen", python)),)
+    if found.kind in ("editable", "setup"):
+        return (Step((*pip, "--editable", ".")),)
+    itself = (Step((*pip, "--no-deps", "--editable", "."), optional=True),) if found.package else ()
+    if found.kind not in ("poetry", "pdm", "pipenv"):
+        return (Step((*pip, "-r", os.path.relpath(found.path, found.root))), *itself)
+    exported = places.caches / "requirements.txt"
+    return (_export(found, exported), Step((*pip, "-r", str(exported))), *itself)
+
+
+def _export(found: Dependencies, exported: Path) -> Step:
+    # The image's own Python runs the tool: the project's may be too old for it.
+    tool = (
+        "uv",
+        "tool",
+        "run",
+        "--quiet",
+        f"--python={sys.executable}",
+        f"--constraints={_TOOLS / found.kind}.txt",
+    )
     if found.kind == "poetry":
-        return (Step((*_tool(_POETRY), "install", "--no-root", "--no-interaction", "--no-ansi")), *itself)
+        groups = poetry_groups(found.root)
+        with_groups = (f"--with={','.join(groups)}",) if groups else ()
+        plugin = ("--from=poetry", "--with=poetry-plugin-export", "poetry")
+        return Step((*tool, *plugin, "export", "--no-interaction", *with_groups, f"--output={exported}"))
     if found.kind == "pdm":
-        return (Step((*_tool(_PDM), "sync", "--no-self", "--no-editable")), *itself)
-    if found.kind == "pipenv":
-        exported = places.caches / "requirements.txt"
-        export = f'uv tool run --from "{_PIPENV}" pipenv requirements > "$1"'
-        return (Step(("sh", "-c", export, "sh", str(exported))), Step((*pip, "-r", str(exported))), *itself)
-    if found.kind in ("pylock", "requirements"):
-        return (Step((*pip, "-r", name)), *itself)
-    if found.kind == "project-table":
-        return (Step((*pip, "-r", name)),)
-    return (Step((*pip, "--editable", ".")),)
-
-
-def _tool(requirement: str) -> tuple[str, ...]:
-    """A tool in an environment of its own, with the image's Python: the project's may be too old for it."""
-    return ("uv", "tool", "run", "--from", requirement, requirement.partition(">")[0])
+        return Step((*tool, "pdm", "export", "--no-hashes", f"--output={exported}"))
+    # It writes to standard output only.
+    return Step(
+        ("sh", "-c", 'out=$1; shift; "$@" > "$out"', "sh", str(exported), *tool, "pipenv", "requirements")
+    )
 
 
 def _system_packages(installer: Installer, packages: tuple[str, ...]) -> None:
@@ -207,7 +227,7 @@ def _run(installer: Installer, step: Step, root: Path, source: str) -> None:
 
 
 def _ended(installer: Installer, step: Step, root: Path, source: str) -> Ended:
-    installer.say(f"$ {step.title.splitlines()[0]}")
+    installer.say(f"$ {one_line(step.title, 200)}")
     try:
         ended = installer.run(step.command, root)
     except (OSError, ValueError) as error:

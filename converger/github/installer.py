@@ -94,6 +94,7 @@ def installer_environment(own: Mapping[str, str], places: Places, extra: Mapping
         "PIP_NO_INPUT": "1",
         "PIP_ROOT_USER_ACTION": "ignore",
         "PIP_NO_CACHE_DIR": "1",
+        "PIPENV_VERBOSITY": "-1",
         "PDM_IGNORE_SAVED_PYTHON": "1",
         "PDM_CHECK_UPDATE": "0",
         "NO_COLOR": "1",
