@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from converger.errors import ConvergerError
 from converger.github.api import Commit, GitHub, Pull
 from converger.github.commit import make_commit
-from converger.github.failures import BranchMoved, Declined, NotPermitted
+from converger.github.failures import BranchMoved
 from converger.github.marker import read_marker
 from converger.github.merged import Change
 
@@ -92,7 +93,8 @@ def open_request(github: GitHub, request: Request, attempts: int = ATTEMPTS) -> 
             if newest is None:
                 commit = make_commit(github, request.change).id
                 github.create_branch(request.branch, commit)
-            elif same and current is not None:
+            elif same and (current is not None or not there):
+                # Without a pull request: an earlier run was cut short before it could open one.
                 commit = newest.id
             else:
                 commit = _onto(github, request, newest)
@@ -117,7 +119,7 @@ def close_request(github: GitHub, branch: str, base: str) -> Requested:
         try:
             github.delete_branch(branch)
             deleted = True
-        except (NotPermitted, Declined) as error:
+        except ConvergerError as error:
             notes = (f"the branch {branch} could not be deleted: {error.message}",)
     return Requested("closed" if closed or deleted else "none", branch, closed, notes=notes)
 
@@ -145,7 +147,7 @@ def _with_pull(
     if missing:
         try:
             github.add_labels(current.number, missing)
-        except (NotPermitted, Declined) as error:
+        except ConvergerError as error:
             notes = (f"labels could not be set: {error.message}",)
     return Requested(change, request.branch, current, commit, notes)
 

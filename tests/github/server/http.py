@@ -87,7 +87,7 @@ class FakeGitHub:
         return [
             call.operation
             for call in self.calls
-            if not call.operation.startswith(("GET", "POST /graphql")) and 200 <= call.status < 300
+            if not call.operation.startswith(("GET", "GIT", "POST /graphql")) and 200 <= call.status < 300
         ]
 
     def __enter__(self) -> FakeGitHub:
