@@ -171,7 +171,7 @@ def _system_packages(installer: Installer, packages: tuple[str, ...]) -> None:
     # The slim image's apt has no lists. No configuration files are asked about, nothing is recommended.
     for command in (
         ("apt-get", "update", "-qq"),
-        ("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages),
+        ("apt-get", "install", "-y", "-qq", "--no-install-recommends", "-o=Dpkg::Use-Pty=0", *packages),
     ):
         ended = _ended(installer, Step(command), Path("/"), "system-packages")
         if ended.returncode:

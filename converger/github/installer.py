@@ -171,7 +171,7 @@ class Installer:
                 elif selector.select(0 if ended else 0.1):
                     part = os.read(descriptor, 65_536)
                     is_open = bool(part)
-                    *whole, rest = re.split(rb"[\r\n]+", rest + part)
+                    *whole, rest = (rest + part).split(b"\n")
                     for line in whole:
                         self._line(line, lines)
                     if len(rest) > _LONGEST_LINE:
@@ -185,7 +185,9 @@ class Installer:
         return ended
 
     def _line(self, line: bytes, lines: deque[str]) -> None:
-        text = line.decode("utf-8", "replace").expandtabs(4).rstrip()
+        # What a terminal would show of a line that was written again and again: its last state.
+        shown = line.rstrip(b"\r\n ").rpartition(b"\r")[2]
+        text = shown.decode("utf-8", "replace").expandtabs(4).rstrip()
         if not text.strip():
             return
         for secret in self.hidden:
