@@ -139,13 +139,16 @@ class PyGithubClient:
 
     def create_branch(self, branch: str, commit: str) -> None:
         def create() -> None:
-            _sha(self._repository.create_git_ref(f"refs/heads/{branch}", commit).object.sha)
+            made = self._repository.create_git_ref(f"refs/heads/{branch}", commit)
+            _expected(made.object.sha, commit)
 
         self._change_branch(f"creating the branch {branch}", branch, None, commit, create)
 
     def move_branch(self, branch: str, old: str, new: str) -> None:
         def move() -> None:
-            self._ref(branch).edit(new, force=False)
+            ref = self._ref(branch)
+            ref.edit(new, force=False)
+            _expected(ref.object.sha, new)
 
         self._change_branch(f"moving the branch {branch}", branch, old, new, move)
 
@@ -174,7 +177,9 @@ class PyGithubClient:
 
     def delete_branch(self, branch: str) -> None:
         def delete() -> bool:
-            self._ref(branch).delete()
+            # PyGithub's method takes any answer for a success.
+            _, answer = self._api.requester.requestJsonAndCheck("DELETE", self._ref(branch).url)
+            _expected(answer, None)
             return True
 
         def done() -> bool | None:
@@ -277,10 +282,12 @@ class PyGithubClient:
         # PyGithub's method sends a bare list, which GitHub's description does not have (any more).
         url = f"/repos/{self._name}/issues/{number}/labels"
         names = {"labels": list(labels)}
-        self._caller.call(
-            f"labelling #{number}",
-            lambda: self._api.requester.requestJsonAndCheck("POST", url, input=names),
-        )
+
+        def add() -> None:
+            _, answer = self._api.requester.requestJsonAndCheck("POST", url, input=names)
+            _expected(isinstance(answer, list), True)
+
+        self._caller.call(f"labelling #{number}", add)
 
     def pull_of(self, commit: str) -> int | None:
         def find() -> int | None:
@@ -385,6 +392,11 @@ def _sha(value: object) -> str:
     if not isinstance(value, str) or not _SHA.fullmatch(value):
         raise ValueError("no object id")
     return value
+
+
+def _expected(value: object, wanted: object) -> None:
+    if value != wanted:
+        raise ValueError("something else than what was asked for")
 
 
 def _type(mode: str) -> str:

@@ -53,10 +53,9 @@ def user(store: Store, token: Token, request: Request) -> Answer:
 
 def matching_refs(store: Store, token: Token, request: Request) -> Answer:
     need(token, "read", "contents")
-    lines = store.text("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
-    found = [line.split(" ") for line in lines]
+    found = {f"refs/heads/{branch}": id for branch, id in store.branches().items()}
     prefix = f"refs/{request.values['ref']}"
-    return paged([_ref(ref, id, request) for ref, id in found if ref.startswith(prefix)], request)
+    return paged([_ref(ref, id, request) for ref, id in found.items() if ref.startswith(prefix)], request)
 
 
 def add_blob(store: Store, token: Token, request: Request) -> Answer:
@@ -283,8 +282,9 @@ def _ref(ref: str, id: str, request: Request) -> dict[str, Any]:
 
 
 def _commit(store: Store, id: str, request: Request) -> dict[str, Any]:
-    raw = store.git("cat-file", "commit", id).decode()
-    about, _, message = raw.partition("\n\n")
+    found = store.object(id)
+    assert found is not None
+    about, _, message = found[1].decode().partition("\n\n")
     lines = [line.split(" ", 1) for line in about.splitlines()]
     return {
         "sha": id,

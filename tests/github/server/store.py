@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,17 +100,31 @@ class Store:
         for key in ("allowFilter", "allowAnySHA1InWant"):  # as on github.com
             self.git("config", f"uploadpack.{key}", "true")
 
-    def kind(self, id: str) -> str | None:
-        try:
-            return self.text("cat-file", "-t", id)
-        except subprocess.CalledProcessError:
+    def object(self, id: str) -> tuple[str, bytes] | None:
+        """Kind and contents. Nothing packs objects here, so that no process is needed to read one."""
+        path = self.path / "objects" / id[:2] / id[2:]
+        if len(id) != 40 or not path.is_file():
             return None
+        about, _, data = zlib.decompress(path.read_bytes()).partition(b"\0")
+        return about.split(b" ")[0].decode(), data
+
+    def kind(self, id: str) -> str | None:
+        found = self.object(id)
+        return None if found is None else found[0]
+
+    def branches(self) -> dict[str, str]:
+        """All branches, sorted by name."""
+        root = self.path / "refs" / "heads"
+        found = {
+            str(path.relative_to(root)): path.read_text().strip()
+            for path in root.rglob("*")
+            if path.is_file()
+        }
+        return dict(sorted(found.items()))
 
     def tip(self, branch: str) -> str | None:
-        try:
-            return self.text("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")
-        except subprocess.CalledProcessError:
-            return None
+        loose = self.path / "refs" / "heads" / branch
+        return loose.read_text().strip() if loose.is_file() else None
 
     def tree(self, base: str | None, entries: list[dict[str, object]]) -> str:
         index = {"GIT_INDEX_FILE": str(self.path / "fake-index")}
@@ -163,7 +178,10 @@ class Store:
         return {name: self.git("cat-file", "blob", f"{treeish}:{name}") for name in names if name}
 
     def parents(self, commit: str) -> tuple[str, ...]:
-        return tuple(self.text("show", "--no-patch", "--format=%P", commit).split())
+        found = self.object(commit)
+        assert found is not None
+        lines = found[1].partition(b"\n\n")[0].decode().splitlines()
+        return tuple(line.split(" ")[1] for line in lines if line.startswith("parent "))
 
     def is_ancestor(self, one: str, other: str) -> bool:
         try:
