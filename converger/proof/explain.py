@@ -11,11 +11,11 @@ from converger.plan import LinePlan
 from converger.project import Project
 from converger.proof.blindness import Blindness
 from converger.proof.facts import Difference, RowDifference
+from converger.proof.findings import Clash, Findings
 from converger.proof.kinds import Encounter, Kind, advice, classify, objects
 from converger.proof.lattice import State, Step
 from converger.proof.model import Conflict, Location
 from converger.proof.paths import Journey
-from converger.proof.squares import Clash, Findings
 from converger.proof.upgrade import Failure
 from converger.proof.upgrader import Leg
 from converger.proof.verdict import ends_elsewhere

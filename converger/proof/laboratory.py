@@ -9,10 +9,10 @@ from dataclasses import replace
 from converger.history import Graph
 from converger.proof.blindness import Blindness
 from converger.proof.facts import Difference, Fingerprint, Mask, RowDifference
+from converger.proof.findings import Done
 from converger.proof.lattice import Lattice, Step
 from converger.proof.process import Worker
 from converger.proof.sites import Sites
-from converger.proof.squares import Done
 from converger.proof.upgrader import Place, Upgrader
 
 CLOCK_STEP = 1.1
@@ -20,7 +20,7 @@ CLOCK_STEP = 1.1
 
 
 class Databases:
-    """See `squares.Laboratory`. A step into the last state goes on to the final head: merges are empty."""
+    """See `findings.Laboratory`. A step into the last state goes on to the final head: merges are empty."""
 
     def __init__(
         self,

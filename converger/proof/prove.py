@@ -16,13 +16,14 @@ from converger.proof.blindness import Blindness
 from converger.proof.downgrades import Downgrades, joined_downgrades
 from converger.proof.explain import Explainer
 from converger.proof.facts import Difference, Fingerprint, differences
+from converger.proof.findings import Findings
 from converger.proof.fingerprints import not_compared
 from converger.proof.laboratory import Databases
 from converger.proof.lattice import Lattice, State, lattice_of
 from converger.proof.model import Coverage, Downgrade, PathResult, Proof
 from converger.proof.paths import Journey, PathRunner
 from converger.proof.scratch import Server
-from converger.proof.squares import Findings, Squares
+from converger.proof.squares import Squares
 from converger.proof.upgrader import Leg, Place, Upgrader
 from converger.proof.verdict import ends_elsewhere, judge
 from converger.proof.waysdown import ways_down

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from converger.proof.facts import Difference, differences
+from converger.proof.findings import Findings
 from converger.proof.model import Verdict
 from converger.proof.paths import Journey
-from converger.proof.squares import Findings
 
 
 def judge(findings: Findings, journeys: Sequence[Journey]) -> Verdict:

@@ -19,8 +19,9 @@ from hypothesis import HealthCheck, given, settings
 
 from converger.converge import converge
 from converger.outcome import Options, Silent
+from converger.proof.findings import Findings
 from converger.proof.lattice import Lattice
-from converger.proof.squares import Findings, Squares
+from converger.proof.squares import Squares
 from converger.proof.verdict import judge
 from tests.alembic_project import AlembicProject
 from tests.proof.generated.generator import LARGE, NOISE, SMALL, Branches, Shapes, draw

@@ -11,8 +11,9 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from converger.proof.facts import Difference, Fact, Fingerprint, Mask, RowDifference
+from converger.proof.findings import Done, Findings
 from converger.proof.lattice import Lattice, Square, State, Step
-from converger.proof.squares import Done, Findings, Squares
+from converger.proof.squares import Squares
 from converger.proof.upgrade import Failure
 from converger.proof.verdict import judge
 

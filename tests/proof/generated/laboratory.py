@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 from converger.proof.facts import Difference, Fingerprint, Mask, RowDifference
+from converger.proof.findings import Done
 from converger.proof.fingerprints import explain_rows, noise, read_fingerprint
 from converger.proof.lattice import Step
 from converger.proof.scratch import Row, Scratch, Server
-from converger.proof.squares import Done
 from converger.proof.upgrade import Failure
 from tests.proof.generated.generator import Branches, Sql
 from tests.proof.generated.oracle import PostgresDatabase, apply_to_sqlite
