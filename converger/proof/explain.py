@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from converger.errors import CouldNotEvaluate
 from converger.history import Graph
@@ -79,7 +80,7 @@ class Explainer:
         ]
         if broken:  # that is the news; what merging then does is not judged
             return _once(broken)
-        found = [self._of_clash(clash) for clash in findings.clashes]
+        found = [_with_consequence(self._of_clash(clash), findings) for clash in findings.clashes]
         known = {failure.revision for clash in findings.clashes for _, failure in clash.failed}
         for journey in journeys:
             leg = journey.failed
@@ -316,6 +317,19 @@ def _once(conflicts: Sequence[Conflict]) -> tuple[Conflict, ...]:
     for conflict in conflicts:
         found.setdefault((frozenset(conflict.revisions), conflict.error, conflict.objects), conflict)
     return tuple(found.values())
+
+
+def _with_consequence(conflict: Conflict, findings: Findings) -> Conflict:
+    """A difference that makes a later revision fail on one side says so: the verdict is about that."""
+    if conflict.error is not None or not findings.strayed:
+        return conflict
+    step, failure = findings.strayed[0]
+    message = (failure.message.strip() or failure.type).splitlines()[0]
+    return replace(
+        conflict,
+        advice=f"{conflict.advice} It matters later, too: {step.revision} fails in databases that came by one of these"
+        f" orders, and works in those of the other ({message}).",
+    )
 
 
 def _mend_first(revision: str) -> str:
