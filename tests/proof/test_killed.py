@@ -82,7 +82,7 @@ def temp() -> Iterator[Path]:
 def test_killed_while_a_migration_runs(project: AlembicProject, tmp_path: Path, temp: Path) -> None:
     flag, here = tmp_path / "slow", tmp_path / "pid"
     flag.touch()
-    project.revision("bbbb0002", "bbbb0001", SLOW.format(flag=str(flag), here=str(here)))
+    project.revision("bbbb0001", "base0001", SLOW.format(flag=str(flag), here=str(here)))
     before = project.digest()
     process = start(project, temp)
     wait(lambda: here.exists() and here.read_text() != "", "the migration did not start")
@@ -105,7 +105,7 @@ def test_killed_on_a_server_of_the_user(project: AlembicProject, tmp_path: Path,
     """Scratch databases of a killed run stay recognisable: nothing but our name and mark is on the server."""
     flag, here = tmp_path / "slow", tmp_path / "pid"
     flag.touch()
-    project.revision("bbbb0002", "bbbb0001", SLOW.format(flag=str(flag), here=str(here)))
+    project.revision("bbbb0001", "base0001", SLOW.format(flag=str(flag), here=str(here)))
     before = project.digest()
     process = start(project, tmp_path, "--database-url", postgres_url)
     wait(lambda: here.exists() and here.read_text() != "", "the migration did not start")
@@ -131,7 +131,7 @@ def test_terminated_politely_it_drops_what_it_made(
 ) -> None:
     flag, here = tmp_path / "slow", tmp_path / "pid"
     flag.touch()
-    project.revision("bbbb0002", "bbbb0001", SLOW.format(flag=str(flag), here=str(here)))
+    project.revision("bbbb0001", "base0001", SLOW.format(flag=str(flag), here=str(here)))
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         names = "SELECT datname FROM pg_database"
         before = set(connection.execute(names).fetchall())

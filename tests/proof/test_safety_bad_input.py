@@ -300,7 +300,7 @@ def test_another_database_of_the_scratch_server_is_no_conflict(
 
 
 def test_much_is_printed_and_little_is_kept(project: AlembicProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be in memory: after 200 MB there is a small part of it, with the last words."""
+    """It may be in memory: after 200 MB there is a tenth of it at most, with the last words."""
     sizes: list[int] = []
     tail: Callable[..., str] = __import__("converger.proof.process", fromlist=["_tail"])._tail
 
@@ -317,7 +317,7 @@ def test_much_is_printed_and_little_is_kept(project: AlembicProject, monkeypatch
     )
     _, message, _ = unevaluated(project)
     assert "last words" in message
-    assert max(sizes) < 1_000_000
+    assert max(sizes) < 20_000_000
 
 
 # -- secrets

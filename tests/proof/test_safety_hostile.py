@@ -135,7 +135,7 @@ def test_nor_without_the_guards_inside_the_process(
 
 
 def tell(project: AlembicProject, here: PostgresProduction, *statements: str) -> Outcome:
-    project.sql("bbbb0002", "bbbb0001", *statements)
+    project.sql("bbbb0001", "base0001", *statements)
     here.forget()
     outcome = run(project, here)
     assert here.entered() == 0
@@ -178,8 +178,8 @@ def test_a_shared_server_is_not_changed(project: AlembicProject, here: PostgresP
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'production'",
     ]
     project.revision(
-        "bbbb0002",
         "bbbb0001",
+        "base0001",
         f"for statement in {statements!r}:\n"
         "    try:\n        op.execute(statement)\n"
         "    except BaseException as error:\n        print(type(error).__name__, flush=True)\n"
@@ -198,8 +198,8 @@ def test_a_shared_server_is_not_changed(project: AlembicProject, here: PostgresP
 def test_a_migration_may_comment_on_its_database(project: AlembicProject, here: PostgresProduction) -> None:
     """The comment is how the next run knows a leftover; this run knows its databases by what cannot be changed."""
     comment = "EXECUTE format('COMMENT ON DATABASE %I IS %L', current_database(), 'the shop')"
-    project.sql("bbbb0002", "bbbb0001", f"DO $$ BEGIN {comment}; END $$")
-    project.sql("bbbb0003", "bbbb0002", "CREATE TABLE after_it (id INTEGER)")
+    project.sql("bbbb0001", "base0001", f"DO $$ BEGIN {comment}; END $$")
+    project.sql("bbbb0002", "bbbb0001", "CREATE TABLE after_it (id INTEGER)")
     here.forget()
     outcome = run(project, here)
     assert outcome.status == "would-merge", outcome.reason
