@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -22,12 +22,13 @@ from converger.github.merged import Entry
 
 if TYPE_CHECKING:
     from github import Github
-    from github.PullRequest import PullRequest
     from github.Repository import Repository
 
 ACTIONS_BOT = "github-actions[bot]"
 _SHA = re.compile(r"[0-9a-f]{40}")
+_NEXT = re.compile(r'<([^<>]+)>;\s*rel="next"')
 _PER_PAGE = 100
+_MOST_PAGES = 500
 
 
 class PyGithubClient:
@@ -89,9 +90,9 @@ class PyGithubClient:
     def tip(self, branch: str) -> str | None:
         # Of a branch that is not there the other endpoint says 404, as of a repository that the token may not see.
         def find() -> str | None:
-            for ref in self._repository.get_git_matching_refs(f"heads/{branch}"):
-                if ref.ref == f"refs/heads/{branch}":
-                    return _sha(ref.object.sha)
+            for ref in self._all(f"/git/matching-refs/heads/{quote(branch, safe='')}"):
+                if ref["ref"] == f"refs/heads/{branch}":
+                    return _sha(ref["object"]["sha"])
             return None
 
         return self._caller.call(f"looking where {branch} is", find)
@@ -201,9 +202,11 @@ class PyGithubClient:
 
     def comments(self, pull_request: int) -> tuple[Existing, ...]:
         def find() -> tuple[Existing, ...]:
+            found = self._all(f"/issues/{pull_request}/comments", per_page=_PER_PAGE)
+            # The author is null for an account that was deleted.
             return tuple(
-                Existing(comment.id, comment.user.login if comment.user else "", comment.body or "")
-                for comment in self._issue(pull_request).get_comments()
+                Existing(_number(one["id"]), (one["user"] or {"login": ""})["login"], one["body"] or "")
+                for one in found
             )
 
         return self._caller.call(f"reading the comments of #{pull_request}", find)
@@ -237,8 +240,14 @@ class PyGithubClient:
         head = f"{self._name.split('/')[0]}:{branch}"
 
         def find() -> tuple[Pull, ...]:
-            found = self._repository.get_pulls(
-                state="all", head=head, base=base, sort="created", direction="desc"
+            found = self._all(
+                "/pulls",
+                state="all",
+                head=head,
+                base=base,
+                sort="created",
+                direction="desc",
+                per_page=_PER_PAGE,
             )
             # GitHub leaves `head` out of account where it cannot make sense of it.
             return tuple(pull for pull in map(_pull, found) if (pull.branch, pull.base) == (branch, base))
@@ -250,7 +259,8 @@ class PyGithubClient:
             return next((pull for pull in self.pulls(branch, base) if pull.open), None)
 
         def create() -> Pull:
-            return _pull(self._repository.create_pull(base=base, head=branch, title=title, body=body))
+            made = self._repository.create_pull(base=base, head=branch, title=title, body=body)
+            return _pull(made.raw_data)
 
         try:
             return self._caller.call(f"opening a pull request from {branch} into {base}", create, open_one)
@@ -263,18 +273,13 @@ class PyGithubClient:
     def update_pull(
         self, number: int, *, title: str | None = None, body: str | None = None, close: bool = False
     ) -> Pull:
-        def update() -> Pull:
-            from github.GithubObject import NotSet
-            from github.PullRequest import PullRequest
+        wanted = {"title": title, "body": body, "state": "closed" if close else None}
+        given = {name: value for name, value in wanted.items() if value is not None}
 
-            url = f"{self._api_url}/repos/{self._name}/pulls/{number}"
-            pull = self._api.create_from_raw_data(PullRequest, {"number": number, "url": url})
-            pull.edit(
-                title=NotSet if title is None else title,
-                body=NotSet if body is None else body,
-                state="closed" if close else NotSet,
-            )
-            return _pull(pull)
+        def update() -> Pull:
+            url = f"/repos/{self._name}/pulls/{number}"
+            _, answer = self._api.requester.requestJsonAndCheck("PATCH", url, input=given)
+            return _pull(answer)
 
         return self._caller.call(f"{'closing' if close else 'changing'} the pull request #{number}", update)
 
@@ -291,11 +296,8 @@ class PyGithubClient:
 
     def pull_of(self, commit: str) -> int | None:
         def find() -> int | None:
-            from github.Commit import Commit as ApiCommit
-
-            url = f"{self._api_url}/repos/{self._name}/commits/{commit}"
-            one = self._api.create_from_raw_data(ApiCommit, {"sha": commit, "url": url})
-            return min((pull.number for pull in one.get_pulls()), default=None)
+            found = self._all(f"/commits/{commit}/pulls", per_page=_PER_PAGE)
+            return min((_number(pull["number"]) for pull in found), default=None)
 
         return self._caller.call(f"looking which pull request brought {commit[:12]}", find)
 
@@ -317,7 +319,6 @@ class PyGithubClient:
                 base_url=self._api_url,
                 timeout=self._caller.patience.seconds,
                 retry=0,
-                per_page=_PER_PAGE,
                 user_agent="alembic-converger",
                 seconds_between_requests=None,
                 seconds_between_writes=None,
@@ -331,6 +332,20 @@ class PyGithubClient:
         # Made of what we know; asking GitHub for it would be one more call.
         url = f"{self._api_url}/repos/{self._name}"
         return self._api.create_from_raw_data(Repository, {"full_name": self._name, "url": url})
+
+    def _all(self, path: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Everything in a list, through all its pages. PyGithub's own takes an empty answer for an empty list."""
+        url: str | None = f"/repos/{self._name}{path}"
+        found: list[dict[str, Any]] = []
+        for _ in range(_MOST_PAGES):
+            headers, page = self._api.requester.requestJsonAndCheck("GET", url or "", parameters or None)
+            _expected(isinstance(page, list), True)
+            found += page
+            following = _NEXT.search(headers.get("link", ""))
+            if following is None:
+                return found
+            url, parameters = following[1], {}
+        raise ValueError("a list without an end")
 
     def _issue(self, number: int) -> Any:
         from github.Issue import Issue
@@ -360,19 +375,18 @@ def _commit(found: Any) -> Commit:
     )
 
 
-def _pull(found: PullRequest) -> Pull:
-    # By attribute: `raw_data` of an object from a list asks for it once more.
+def _pull(found: Mapping[str, Any]) -> Pull:
     return Pull(
-        number=_number(found.number),
-        url=_text(found.html_url),
-        title=_text(found.title),
-        body=found.body or "",
-        open=_text(found.state) == "open",
-        merged=found.merged_at is not None,
-        branch=_text(found.head.ref),
-        head=_sha(found.head.sha),
-        base=_text(found.base.ref),
-        labels=frozenset(_text(label.name) for label in found.labels),
+        number=_number(found["number"]),
+        url=_text(found["html_url"]),
+        title=_text(found["title"]),
+        body=found["body"] or "",
+        open=_text(found["state"]) == "open",
+        merged=found["merged_at"] is not None,
+        branch=_text(found["head"]["ref"]),
+        head=_sha(found["head"]["sha"]),
+        base=_text(found["base"]["ref"]),
+        labels=frozenset(_text(label["name"]) for label in found["labels"]),
     )
 
 

@@ -201,6 +201,8 @@ def attempt(world: World) -> ConvergerError:
         ("timeout", "github-unreachable", 3),
         ("garbage", "github-unreachable", 3),
         ("cut-off-after", "github-unreachable", 3),
+        ("empty", "github-unreachable", 3),
+        ("nothing-after", "github-unreachable", 3),
     ],
 )
 def test_each_failure_has_its_code_and_no_secret(

@@ -35,7 +35,11 @@ STATUSES = {
 FAULTS = (
     *("401", "403", "404", "409", "422", "429", "429-long", "403-rate", "500", "502-after"),
     *("reset", "reset-after", "timeout", "timeout-after", "garbage", "garbage-after", "cut-off-after"),
+    *("empty", "nothing-after"),
 )
+
+
+GARBAGE = {"garbage": b"<html>Unicorn!</html>", "cut-off": b'{"sha": "', "empty": b"{}", "nothing": b""}
 
 
 @dataclass
@@ -233,8 +237,8 @@ def _handler(github: FakeGitHub) -> type[BaseHTTPRequestHandler]:
                 return
             if what == "timeout":
                 github.hold()
-            elif what in ("garbage", "cut-off"):
-                data = b"<html>Unicorn!</html>" if what == "garbage" else b'{"sha": "'
+            elif what in GARBAGE:
+                data = GARBAGE[what]
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
