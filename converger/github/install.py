@@ -152,7 +152,7 @@ def _export(found: Dependencies, exported: Path) -> Step:
         plugin = ("--from=poetry", "--with=poetry-plugin-export", "poetry")
         return Step((*tool, *plugin, "export", "--no-interaction", *with_groups, f"--output={exported}"))
     if found.kind == "pdm":
-        return Step((*tool, "pdm", "export", "--no-hashes", f"--output={exported}"))
+        return Step((*tool, "pdm", "export", f"--output={exported}"))
     # It writes to standard output only.
     return Step(
         ("sh", "-c", 'out=$1; shift; "$@" > "$out"', "sh", str(exported), *tool, "pipenv", "requirements")
