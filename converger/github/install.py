@@ -51,7 +51,7 @@ class Step:
         """The command as it is said: the tool and what it does, without paths of ours."""
         words = [word for word in self.command if not word.startswith(_OURS)]
         if words[0] == "sh":
-            words = words[5:]
+            words = words[words.index("uv") :]
         elif words[0] == "bash":
             words = words[-1].strip().splitlines()[:1]
         return " ".join(os.path.basename(word) if word.startswith("/") else word for word in words)
@@ -152,10 +152,22 @@ def _export(found: Dependencies, exported: Path) -> Step:
         plugin = ("--from=poetry", "--with=poetry-plugin-export", "poetry")
         return Step((*tool, *plugin, "export", "--no-interaction", *with_groups, f"--output={exported}"))
     if found.kind == "pdm":
-        return Step((*tool, "pdm", "export", f"--output={exported}"))
+        # With hashes it refuses where a package has none, such as one from a git repository.
+        export = (*tool, "pdm", "export", f"--output={exported}")
+        return Step(("sh", "-c", '"$@" || "$@" --no-hashes', "sh", *export))
     # It writes to standard output only.
     return Step(
-        ("sh", "-c", 'out=$1; shift; "$@" > "$out"', "sh", str(exported), *tool, "pipenv", "requirements")
+        (
+            "sh",
+            "-c",
+            'out=$1; shift; "$@" > "$out"',
+            "sh",
+            str(exported),
+            *tool,
+            "pipenv",
+            "requirements",
+            "--hash",
+        )
     )
 
 
