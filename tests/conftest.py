@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -18,3 +19,13 @@ def postgres_url() -> Iterator[str]:
         yield server.url(scratch, None)
     finally:
         server.close()
+
+
+def pytest_configure() -> None:
+    """Have signals that were ignored where the tests were started end a program again, as tests expect.
+
+    A shell ignores SIGINT for what it runs in the background, nohup SIGHUP, and children inherit that.
+    """
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
