@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sqlite3
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,12 @@ from converger.reparent import Reparenting, order_result, reparentings
 from tests.alembic_project import AlembicProject
 from tests.history.real_alembic import ours
 from tests.report.graphs import graph as drawn
+
+
+@pytest.fixture(autouse=True)
+def _no_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is edited within a second to the same length would be taken from its cached bytecode."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
 
 def ways_of(graph: Graph, *, across_labels: bool = False) -> tuple[Reparenting, ...]:
@@ -181,7 +188,9 @@ class Databases:
     def ran(self) -> set[str]:
         """The revisions whose table is there."""
         with sqlite3.connect(self.project.root / "db.sqlite") as connection:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            tables = {
+                name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            }
         connection.close()
         return tables - {"alembic_version", "base"}
 

@@ -33,6 +33,12 @@ NOT_SEEN = frozenset(
     """ postgresql/delete-parent-and-insert-child""".split()
 )
 
+SUSPECTED = frozenset(
+    # The new rows satisfy the new rule. That they may not is worth a guess, and no more than "possible".
+    """mariadb/harmless-unique-and-distinct-rows postgresql/harmless-foreign-key-and-child-with-parent
+    postgresql/harmless-unique-and-distinct-rows""".split()
+)
+
 
 def name(project: Path) -> str:
     return f"{project.parent.name}/{project.name}"
@@ -54,7 +60,9 @@ def test_the_corpus_is_there() -> None:
 
 @pytest.mark.parametrize("project", HARMLESS, ids=name)
 def test_no_false_alarm(project: Path) -> None:
-    assert guesses_about(project).guesses == ()
+    guesses = guesses_about(project).guesses
+    assert {guess.confidence for guess in guesses} <= {"possible"}
+    assert bool(guesses) == (name(project) in SUSPECTED)
 
 
 @pytest.mark.parametrize("project", CLASHING, ids=name)
