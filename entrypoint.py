@@ -1,7 +1,8 @@
-"""What the image runs: the command line, with the arguments of the container."""
+"""What the image runs: the Action, or with arguments the command line."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -9,10 +10,14 @@ import sys
 def main() -> int:
     # The first process of a container ignores signals that it does not ask for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    from converger.cli import main as command_line
+    if sys.argv[1:] or "GITHUB_EVENT_NAME" not in os.environ:
+        from converger.cli import main as command_line
 
-    command_line(sys.argv[1:] or ["--help"])
-    return 0
+        command_line(sys.argv[1:] or ["--help"])
+        return 0
+    from converger.github.run import run
+
+    return run(os.environ)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,215 @@
+"""The whole flow, from the runner's environment to the exit code; each scenario twice, the second a no-op."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.github.running import EMAIL, VERSIONS, Job, start
+from tests.github.server.store import READ_ONLY, Store, Token
+from tests.github.server.world import TOKEN, graph_of, make_world
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    store = Store(folder / "octo-shop.git")
+    store.initialise()
+    start(folder, store)
+    return store.path
+
+
+@pytest.fixture
+def job(template: Path, tmp_path: Path) -> Iterator[Job]:
+    world = make_world(template, tmp_path)
+    with world.github:
+        yield Job(world, tmp_path)
+        world.client.close()
+    assert world.github.violations == []
+
+
+def heads(job: Job, treeish: str) -> tuple[str, ...]:
+    return graph_of(job.store.path, treeish).heads
+
+
+def test_an_unrelated_pull_request_needs_no_database(job: Job) -> None:
+    job.store.commit("feature", {"app.py": b"two\n"})
+    for ran in (job.again("pull_request", job.pull()), job.again("pull_request", job.pull())):
+        assert (ran.code, ran.status, ran.outputs["heads"]) == (0, "converged", '["bbbb0001"]')
+        assert job.converged == 0 and job.store.comments == []
+        assert "One head" in ran.summary and job.world.tip("main")[:7] in ran.summary
+    report = json.loads((job.folder / "workspace" / ran.outputs["report-path"]).read_text())
+    assert report["status"] == "converged"
+
+
+def test_two_heads_become_one_by_a_commit_on_the_pull_request(job: Job) -> None:
+    job.sql("feature", "aaaa0001", "base0001", EMAIL)
+    head, old = job.world.tip("feature"), job.pull()
+    ran = job.run("pull_request", old)
+    assert (ran.code, ran.status, ran.outputs["verdict"]) == (0, "merged", "commute"), ran.log
+    tip = job.world.tip("feature")
+    assert ran.outputs["commit-sha"] == tip and ran.outputs["branch"] == "feature"
+    assert job.store.parents(tip) == (head, job.world.tip("main"))
+    (merge,) = json.loads(ran.outputs["merges"])
+    assert heads(job, "feature") == (merge["revision"],) == (ran.outputs["final-head"],)
+    changed = job.store.text("diff", "--name-status", "main", "feature").split("\n")
+    assert sorted(changed) == sorted([f"A\t{VERSIONS}/aaaa0001_rev.py", f"A\t{merge['path']}"])
+    assert "Merge 2 Alembic heads of main" in job.store.text("log", "-1", "--format=%s", "feature")
+    (comment,) = job.store.comments
+    assert "Merged 2 heads" in comment.body and ran.outputs["comment-url"] and not ran.commands("error")
+    # Our own commit starts a run; and so may somebody the first one again, with its old event.
+    for payload in (job.pull(), old):
+        ran = job.run("pull_request", payload)
+        assert (ran.code, ran.status, job.world.tip("feature"), job.converged) == (0, "converged", tip, 1)
+        assert "(resolved)" in comment.body and len(job.store.comments) == 1
+    job.again("pull_request", old)
+
+
+def test_a_conflict_is_red_and_explained(job: Job) -> None:
+    job.sql("feature", "aaaa0001", "base0001", "CREATE TABLE orders (number INTEGER)")
+    tip = job.world.tip("feature")
+    ran = job.run("pull_request", job.pull())
+    assert (ran.code, ran.status, ran.outputs["verdict"]) == (1, "refused", "neither-order")
+    (comment,) = job.store.comments
+    assert "do not fit together" in comment.body and "already exists" in comment.body
+    assert "CREATE TABLE orders (number INTEGER)" in comment.body, "the line itself"
+    assert any(f"file={VERSIONS}/aaaa0001_rev.py" in line for line in ran.commands("error"))
+    assert job.world.tip("feature") == tip and job.world.github.writes[-1].endswith("/comments")
+    assert job.again("pull_request", job.pull()).code == 1
+
+
+def test_a_fork_gets_the_file_in_the_summary(job: Job) -> None:
+    job.sql("feature", "aaaa0001", "base0001", EMAIL)
+    job.store.tokens[TOKEN] = Token(permissions=READ_ONLY)
+    for _ in range(2):
+        ran = job.again("pull_request", job.pull(fork="mallory/shop"))
+        assert (ran.code, ran.status) == (1, "would-merge")
+        assert "comes from a fork" in ran.summary and "down_revision" in ran.summary
+        assert "alembic-converger converge" in ran.summary
+    assert job.store.comments == []
+
+
+def test_a_token_that_can_only_read(job: Job) -> None:
+    """Nothing said so before: the refusal is a finding, no crash."""
+    job.sql("feature", "aaaa0001", "base0001", EMAIL)
+    job.store.tokens[TOKEN] = Token(permissions=READ_ONLY)
+    for _ in range(2):
+        ran = job.again("pull_request", job.pull())
+        assert (ran.code, ran.status, ran.outputs["commit-sha"]) == (1, "would-merge", "")
+        assert any("contents: write" in line for line in ran.commands("error")), ran.log
+        assert "Nothing was written" in ran.summary
+
+
+def test_a_push_opens_a_pull_request_that_is_closed_when_it_is_not_needed(job: Job) -> None:
+    job.sql("main", "aaaa0001", "base0001", EMAIL)
+    ran = job.run("push", job.push(), mode="pull-request")
+    assert (ran.code, ran.status) == (0, "would-merge"), ran.log
+    (pull,) = job.store.pulls
+    assert (pull.branch, pull.base, pull.open) == ("alembic-converger/main", "main", True)
+    assert ran.outputs["pull-request-number"] == "1" and ran.outputs["pull-request-url"].endswith("/pull/1")
+    assert "fit together" in pull.body and len(heads(job, pull.branch)) == 1
+    ran = job.again("push", job.push(), mode="pull-request")
+    assert (ran.code, ran.outputs["pull-request-number"]) == (0, "1")
+    job.sql("main", "byhand01", ("aaaa0001", "bbbb0001"))
+    ran = job.run("push", job.push(), mode="pull-request")
+    assert (ran.code, ran.status, pull.open) == (0, "converged", False)
+    assert job.again("push", job.push(), mode="pull-request").code == 0
+
+
+def test_a_base_that_is_forked_already_is_not_the_pull_requests_doing(job: Job) -> None:
+    job.sql("main", "aaaa0001", "base0001", EMAIL)
+    job.store.commit("feature", {"app.py": b"two\n"})
+    tip = job.world.tip("feature")
+    ran = job.run("pull_request", job.pull(), skip_validation="true")
+    assert (ran.code, ran.status, job.world.tip("feature")) == (0, "would-merge", tip)
+    assert "has 2 heads already" in job.store.comments[0].body
+    assert ran.commands("warning") and not ran.commands("error")
+    job.again("pull_request", job.pull(), skip_validation="true")
+
+
+def test_a_merge_group_is_only_looked_at(job: Job) -> None:
+    group = {
+        "head_sha": job.world.tip("main"),
+        "base_sha": job.world.tip("main"),
+        "base_ref": "refs/heads/main",
+    }
+    payload = {"action": "checks_requested", "merge_group": group}
+    assert job.again("merge_group", payload).code == 0
+    group["head_sha"] = job.sql("main", "aaaa0001", "base0001", EMAIL)
+    for _ in range(2):
+        ran = job.again("merge_group", payload, skip_validation="true")
+        assert (ran.code, ran.status, ran.outputs["verdict"]) == (1, "would-merge", "skipped")
+
+
+def test_what_git_cannot_merge_is_not_written(job: Job) -> None:
+    job.sql("feature", "aaaa0001", "base0001", EMAIL)
+    job.store.commit("feature", {"app.py": b"mine\n"})
+    job.store.commit("main", {"app.py": b"yours\n"})
+    tip = job.world.tip("feature")
+    ran = job.run("pull_request", job.pull(), skip_validation="true")
+    assert (ran.code, ran.status, job.world.tip("feature")) == (1, "would-merge", tip)
+    assert "Git cannot merge 1 file" in job.store.comments[0].body
+
+
+def test_an_unreadable_history_is_not_fine(job: Job) -> None:
+    job.store.commit("feature", {f"{VERSIONS}/x.py": b"revision = compute()\n"})
+    ran = job.run("pull_request", job.pull())
+    assert (ran.code, ran.status) == (3, "unevaluated")
+    assert ran.commands("error") and "Could not evaluate" in job.store.comments[0].body
+
+
+def test_other_events_and_bad_inputs(job: Job) -> None:
+    ran = job.again("issues", {"action": "opened"})
+    assert (ran.code, ran.status) == (0, "") and ran.commands("notice") and "Nothing to do" in ran.summary
+    ran = job.again("pull_request_target", job.pull())
+    assert ran.code == 2 and ran.commands("error")
+    url = "postgresql://me:s3cr3tpw@localhost:port/x"
+    ran = job.again("pull_request", job.pull(), mode="comit", dry_rum="true", database_url=url)
+    assert ran.code == 2 and len(ran.commands("error")) == 3, ran.log
+    assert "did you mean dry-run" in ran.summary
+    visible = [line for line in ran.log if not line.startswith("::add-mask::")]
+    assert "s3cr3tpw" not in "\n".join(visible) + ran.summary
+    assert ran.log[0] == f"::add-mask::{TOKEN}", "before everything else"
+    assert job.world.github.calls == []
+
+
+def test_errors_of_ours_are_one_line(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError(f"no good {TOKEN}")
+
+    monkeypatch.setattr("converger.github.run.decide", fails)
+    ran = job.run("pull_request", job.pull())
+    assert ran.code == 3 and len(ran.log) == 2 and "internal error: RuntimeError: no good ***" in ran.log[1]
+    job.extra["RUNNER_DEBUG"] = "1"
+    assert "Traceback" in "\n".join(job.run("pull_request", job.pull()).log)
+
+
+def test_nobody_at_github(job: Job) -> None:
+    job.extra["GITHUB_SERVER_URL"] = "http://127.0.0.1:1"
+    ran = job.run("pull_request", job.pull(), mode="check")
+    assert ran.code == 3 and ran.commands("error") and "could not be fetched" in ran.summary
+
+
+def test_the_entry_point_is_the_action(job: Job) -> None:
+    """The process that the image starts, with PyGithub and all, where nothing is passed in."""
+    job.store.commit("feature", {"app.py": b"two\n"})
+    environment, summary, _ = job.environment("pull_request", job.pull())
+    done = subprocess.run(
+        [sys.executable, "-I", "-B", str(ROOT / "entrypoint.py")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=job.folder,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "One head" in summary.read_text() and done.stderr == ""
+    shutil.rmtree(job.folder / "workspace")
+    assert done.stdout.splitlines()[0] == f"::add-mask::{TOKEN}"
