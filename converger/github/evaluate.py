@@ -167,13 +167,15 @@ class Evaluator:
         return text
 
     def _proven(self, repository: ScratchRepository, merged: Merged, folder: Path, side: _Side) -> Outcome:
+        from converger.proof.secrecy import unreadable
+
         inputs = self.settings.inputs
         tree = folder / "tree"
         try:
             checkout(repository, merged.tree, tree, merged.head.commit)
             options = replace(self._options(tree), from_revision=side.start)
-            # What is installed and run prints what a stranger wrote.
-            with without_commands(self.say):
+            # What is installed and run is a stranger's: what it prints is text, and our environment is closed to it.
+            with unreadable(), without_commands(self.say):
                 if not inputs.skip_validation or side.project.hooks:
                     installed = self.install(
                         inputs,

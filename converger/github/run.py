@@ -93,8 +93,9 @@ def run(environment: Mapping[str, str], collaborators: Collaborators | None = No
             for line in traceback.format_exc().splitlines():
                 log.say(line)
         kind = "" if isinstance(error, OSError) else f"internal error: {type(error).__name__}: "
-        message = f"could not evaluate: {kind}{one_line(log.clean(str(error)), 300)}"
-        log.annotate([Annotation("error", message, "Alembic Converger")])
+        message = f"{kind}{one_line(log.clean(str(error)), 300)}"
+        log.annotate([Annotation("error", f"could not evaluate: {message}", "Alembic Converger")])
+        _say_why(environment, log, "Could not evaluate", message)
         return EXIT_UNEVALUATED
 
 
@@ -261,16 +262,19 @@ def _hand_over(settings: Settings, log: Log, said: Result | bytes, outputs: Outp
 
 
 def _ended(environment: Mapping[str, str], log: Log, heading: str, error: ConvergerError) -> int:
-    """A run that has no result: the summary says why."""
+    _say_why(environment, log, heading, f"{error.message}. {error.hint or ''}")
+    return error.exit_code
+
+
+def _say_why(environment: Mapping[str, str], log: Log, heading: str, text: str) -> None:
+    """The summary of a run that has no result."""
     path = environment.get("GITHUB_STEP_SUMMARY")
     if path:
-        text = log.clean(f"{error.message}. {error.hint or ''}")
         try:
             with Path(path).open("ab") as file:
-                file.write(notice(heading, text))
+                file.write(notice(heading, log.clean(text)))
         except OSError as problem:
             log.say(f"the summary could not be written: {problem}")
-    return error.exit_code
 
 
 def _of_error(error: ConvergerError) -> Annotation:

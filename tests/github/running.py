@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,11 +62,15 @@ class Ran:
 
 @dataclass
 class Job:
-    """A repository with a project, and runs for it. `converged` counts how often a proof was asked for."""
+    """A repository with a project, and runs for it.
+
+    `converged` counts how often a proof was asked for; each of `meanwhile` is done during one of them.
+    """
 
     world: World
     folder: Path
     extra: dict[str, str] = field(default_factory=dict)
+    meanwhile: list[Callable[[], object]] = field(default_factory=list)
     converged: int = 0
     runs: int = 0
 
@@ -98,6 +102,8 @@ class Job:
             self.converged += 1
             # The worker's own environment is cleaned; ours has the inputs in it all the same.
             assert "INPUT_TOKEN" in options.environment
+            if self.meanwhile:
+                self.meanwhile.pop()()
             return use_case(options, progress)
 
         connect = lambda settings, say: self.world.client if settings.inputs.token else None  # noqa: E731

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.alembic_project import AlembicProject
 from tests.github.running import EMAIL, VERSIONS, Job, start
 from tests.github.server.store import READ_ONLY, Store, Token
 from tests.github.server.world import TOKEN, graph_of, make_world
@@ -133,6 +134,72 @@ def test_a_base_that_is_forked_already_is_not_the_pull_requests_doing(job: Job) 
     assert "has 2 heads already" in job.store.comments[0].body
     assert ran.commands("warning") and not ran.commands("error")
     job.again("pull_request", job.pull(), skip_validation="true")
+
+
+def test_a_pull_request_where_commits_are_not_wanted(job: Job) -> None:
+    job.sql("feature", "aaaa0001", "base0001", EMAIL)
+    given = {"mode": "pull-request", "skip_validation": "true", "labels": "db", "comment": "false"}
+    head, payload = job.world.tip("feature"), job.pull()
+    ran = job.run("pull_request", payload, **given)
+    assert (ran.code, ran.status, ran.outputs["pull-request-number"]) == (0, "would-merge", "2"), ran.log
+    ours = job.store.pulls[1]
+    assert (ours.branch, ours.base, ours.labels) == ("alembic-converger/feature", "feature", ["db"])
+    assert job.store.parents(job.world.tip(ours.branch)) == (head, job.world.tip("main"))
+    assert len(heads(job, ours.branch)) == 1 and job.world.tip("feature") == head
+    assert job.store.comments == []
+    assert job.again("pull_request", payload, **given).code == 0
+
+
+def test_a_branch_that_moves_while_its_proof_runs(job: Job) -> None:
+    job.sql("feature", "aaaa0001", "base0001", EMAIL)
+    payload = job.pull()
+    job.meanwhile.append(lambda: job.store.commit("feature", {"app.py": b"more\n"}))
+    ran = job.run("pull_request", payload, skip_validation="true")
+    assert (ran.code, ran.status, job.converged) == (0, "merged", 2)
+    before, main = job.store.parents(job.world.tip("feature"))
+    assert main == job.world.tip("main") and job.store.files(before)["app.py"] == b"more\n"
+    assert job.store.files("feature")["app.py"] == b"more\n"
+
+
+def test_what_the_projects_code_sees_and_prints(job: Job, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    body = f"""
+import os
+with open({str(seen)!r}, "a") as file:
+    file.write(repr(dict(os.environ)))
+print("::error::forged")
+"""
+    path = AlembicProject(tmp_path / "made").revision("aaaa0001", "base0001", body)
+    job.store.commit("feature", {f"{VERSIONS}/{path.name}": path.read_bytes()})
+    job.extra["ACTIONS_RUNTIME_TOKEN"] = "runtime-s3cr3t"
+    ran = job.run("schedule", {}, mode="check", env="GIVEN=yes", from_revision="base0001")
+    assert (ran.code, ran.status) == (0, "converged") and not seen.exists(), "main has nothing of it"
+    ran = job.run("pull_request", job.pull(), mode="check", env="GIVEN=yes", comment="false")
+    assert (ran.code, ran.outputs["verdict"]) == (1, "commute"), ran.log
+    text = seen.read_text()
+    assert "'GIVEN': 'yes'" in text
+    for secret in (TOKEN, "INPUT_", "GITHUB_", "ACTIONS_", "runtime-s3cr3t"):
+        assert secret not in text
+    begin = next(n for n, line in enumerate(ran.log) if line.startswith("::stop-commands::"))
+    word = ran.log[begin].rpartition(":")[2]
+    end = ran.log.index(f"::{word}::")
+    assert not [line for line in ran.log[begin + 1 : end] if line.startswith("::")]
+    assert not any("forged" in line for line in ran.commands("error"))
+
+
+def test_from_a_commit_that_no_checkout_has(job: Job) -> None:
+    job.sql("feature", "aaaa0001", "base0001", EMAIL)
+    first = job.store.text("rev-parse", "main~1")
+    given = {"mode": "check", "skip_validation": "true", "comment": "false"}
+    ran = job.again("pull_request", job.pull(), from_revision=first, **given)
+    assert (ran.code, ran.status) == (1, "would-merge"), ran.log
+    ran = job.again("pull_request", job.pull(), from_revision="0" * 40, **given)
+    assert (ran.code, ran.status) == (2, "unevaluated") and "unknown-from-revision" in ran.summary
+
+
+def test_a_folder_without_a_configuration(job: Job) -> None:
+    ran = job.again("push", job.push(), working_directory="api")
+    assert (ran.code, ran.status) == (2, "unevaluated") and "no-configuration" in ran.summary
 
 
 def test_a_merge_group_is_only_looked_at(job: Job) -> None:
