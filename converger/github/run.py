@@ -150,6 +150,7 @@ def _evaluate(
     make = partial(result_of, settings, decision)
     done = Writer(settings, decision, evaluator, github, key, make).run()
     result = make(done)
+    log.say(looked_at(result))
     log.say(headline(result).lstrip("# "))
     annotations = list(annotations_for(result))
     if done.failure is not None:
@@ -218,6 +219,14 @@ def result_of(settings: Settings, decision: Evaluate, done: Done) -> Result:
         run_url=runner.run_url,
         version=__version__,
     )
+
+
+def looked_at(result: Result) -> str:
+    """Which commits were looked at, for the log."""
+    head = f"Looked at {result.head.branch} at {result.head.commit}"
+    if result.base is None:
+        return head
+    return f"{head}, merged in memory with {result.base.branch} at {result.base.commit}"
 
 
 def _configuration(settings: Settings, outcome: Outcome) -> str:

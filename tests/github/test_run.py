@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,9 +27,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store.path
 
 
-@pytest.fixture
-def job(template: Path, tmp_path: Path) -> Iterator[Job]:
-    world = make_world(template, tmp_path)
+@pytest.fixture(params=[""])
+def job(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> Iterator[Job]:
+    """On github.com; parametrised indirectly with `/api/v3`, on a GitHub Enterprise Server."""
+    world = make_world(template, tmp_path, prefix=request.param)
     with world.github:
         yield Job(world, tmp_path)
         world.client.close()
@@ -265,10 +265,22 @@ def test_nobody_at_github(job: Job) -> None:
     assert ran.code == 3 and ran.commands("error") and "could not be fetched" in ran.summary
 
 
+@pytest.mark.parametrize("fault", ["403", "500"])
+def test_a_comment_that_cannot_be_written_changes_no_result(job: Job, fault: str) -> None:
+    job.store.commit("feature", {f"{VERSIONS}/x.py": b"revision = compute()\n"})
+    job.world.github.fault("POST /issues/{issue_number}/comments", fault, 9)
+    ran = job.run("pull_request", job.pull())
+    assert (ran.code, ran.status, ran.outputs["comment-url"]) == (3, "unevaluated", ""), ran.log
+    (warning,) = ran.commands("warning")
+    assert "The comment could not be written" in warning and "Could not evaluate" in ran.summary
+    assert job.store.comments == []
+
+
+@pytest.mark.parametrize("job", ["/api/v3"], indirect=True)
 def test_the_entry_point_is_the_action(job: Job) -> None:
     """The process that the image starts, with PyGithub and all, where nothing is passed in."""
-    job.store.commit("feature", {"app.py": b"two\n"})
-    environment, summary, _ = job.environment("pull_request", job.pull())
+    job.sql("feature", "aaaa0001", "base0001", EMAIL)
+    environment, summary, output = job.environment("pull_request", job.pull(), skip_validation="true")
     done = subprocess.run(
         [sys.executable, "-I", "-B", str(ROOT / "entrypoint.py")],
         env=environment,
@@ -277,6 +289,9 @@ def test_the_entry_point_is_the_action(job: Job) -> None:
         cwd=job.folder,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "One head" in summary.read_text() and done.stderr == ""
-    shutil.rmtree(job.folder / "workspace")
+    assert "Merged 2 heads" in summary.read_text() and done.stderr == ""
+    assert len(heads(job, "feature")) == 1 and "commit-sha<<" in output.read_text()
+    assert "WITHOUT ANY PROOF" in job.store.comments[0].body
     assert done.stdout.splitlines()[0] == f"::add-mask::{TOKEN}"
+    assert TOKEN not in done.stdout.partition("\n")[2]
+    assert f"merged in memory with main at {job.world.tip('main')}" in done.stdout
