@@ -21,7 +21,7 @@ def what_to_do(result: Result) -> list[str]:
         return []
     if result.written is not None:
         if result.written.kind == "pull-request":
-            return ["Merge that pull request."]
+            return [f"Merge {'this' if result.written.number is None else 'that'} pull request."]
         commands = _block(["git", "pull"])
         return ["Nothing, but to get the commit before you go on with this branch:", "", *commands]
     if outcome.status in ("merged", "would-merge"):

@@ -175,9 +175,12 @@ def _writing(result: Result) -> str:
     written = result.written
     if written is not None and written.kind == "commit":
         return f"The merge is commit {commit_link(result, written.commit)} on {code(written.branch, _NAMES)}."
-    if written is not None:
-        where = f" {link(f'#{written.number}', result.pull_url(written.number))}" if written.number else ""
-        return f"The merge is in pull request{where}, from {code(written.branch, _NAMES)}."
+    if written is not None and written.number is None:
+        # The text of the pull request itself, which has no number before it is there.
+        return f"The merge is in this pull request, from {code(written.branch, _NAMES)}."
+    if written is not None and written.number is not None:
+        where = link(f"#{written.number}", result.pull_url(written.number))
+        return f"The merge is in pull request {where}, from {code(written.branch, _NAMES)}."
     if result.outcome.status == "converged":
         return ""
     why = f": {prose(result.not_written, 600).rstrip('.')}" if result.not_written else ""

@@ -117,6 +117,7 @@ def test_a_push_opens_a_pull_request_that_is_closed_when_it_is_not_needed(job: J
     assert (pull.branch, pull.base, pull.open) == ("alembic-converger/main", "main", True)
     assert ran.outputs["pull-request-number"] == "1" and ran.outputs["pull-request-url"].endswith("/pull/1")
     assert "fit together" in pull.body and len(heads(job, pull.branch)) == 1
+    assert "Merge this pull request." in pull.body and "Merge that pull request." in ran.summary
     ran = job.again("push", job.push(), mode="pull-request")
     assert (ran.code, ran.outputs["pull-request-number"]) == (0, "1")
     job.sql("main", "byhand01", ("aaaa0001", "bbbb0001"))
@@ -185,6 +186,25 @@ print("::error::forged")
     end = ran.log.index(f"::{word}::")
     assert not [line for line in ran.log[begin + 1 : end] if line.startswith("::")]
     assert not any("forged" in line for line in ran.commands("error"))
+
+
+def test_who_brought_the_heads(job: Job) -> None:
+    """The other one's author and pull request, from a checkout with all of the history, which stays as it was."""
+    job.store.git("update-ref", "refs/heads/other", job.world.tip("main"))
+    brought = job.sql("other", "cccc0001", "bbbb0001")
+    job.store.merge(job.store.add_pull("other", "main"))
+    job.sql("feature", "aaaa0001", "base0001", EMAIL)
+    workspace = job.folder / "workspace"
+    subprocess.run(
+        ["git", "clone", "-q", str(job.store.path), str(workspace)], check=True, capture_output=True
+    )
+    payload = job.pull()
+    ran = job.again("pull_request", payload, mode="check", skip_validation="true", comment="false")
+    rows = {line.split("|")[1].strip(): line for line in ran.summary.splitlines() if line.startswith("| `")}
+    assert "`bob`" in rows["`aaaa0001`"] and "/pull/1)" in rows["`aaaa0001`"]
+    assert "`GitHub`" in rows["`cccc0001`"] and "/pull/1)" in rows["`cccc0001`"], (rows, brought)
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=workspace, capture_output=True, text=True)
+    assert status.stdout == "" and (workspace / ran.outputs["report-path"]).is_file()
 
 
 def test_from_a_commit_that_no_checkout_has(job: Job) -> None:
