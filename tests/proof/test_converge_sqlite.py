@@ -78,3 +78,28 @@ def test_what_a_clock_writes_is_noise_however_coarse_it_is(project: AlembicProje
     for _ in range(2):
         outcome = converge(options(project, dry_run=True), Silent())
         assert outcome.proof is not None and outcome.proof.verdict == "commute", outcome.proof
+
+
+def test_seeded_rows_show_what_an_empty_table_hides(project: AlembicProject, tmp_path: Path) -> None:
+    project.sql("base0001", None, "CREATE TABLE prices (id INTEGER PRIMARY KEY, cents INTEGER)")
+    project.sql("aaaa0001", "base0001", "UPDATE prices SET cents = cents + 100")
+    project.sql("bbbb0001", "base0001", "UPDATE prices SET cents = cents * 2")
+    empty = converge(options(project, dry_run=True), Silent())
+    assert empty.proof is not None and empty.proof.verdict == "commute"
+    seed = tmp_path / "seed.sql"
+    seed.write_text("INSERT INTO prices VALUES (1, 500);\n")
+    seeded = converge(options(project, dry_run=True, seed_sql=seed), Silent())
+    assert seeded.proof is not None and seeded.proof.verdict == "differ"
+    (conflict,) = seeded.proof.conflicts
+    assert (conflict.kind, conflict.revisions) == ("same-rows-updated", ("aaaa0001", "bbbb0001"))
+    said = "\n".join(conflict.differences)
+    assert "cents=1200" in said and "cents=1100" in said
+
+
+def test_a_proof_without_time_says_that_it_was_cut_short(project: AlembicProject) -> None:
+    two_harmless_heads(project)
+    outcome = converge(options(project, dry_run=True, proof_budget=1e-6), Silent())
+    assert outcome.proof is not None
+    assert not outcome.proof.coverage.whole and outcome.proof.coverage.pairs == 0
+    (note,) = [note for note in outcome.proof.notes if note.kind == "coverage"]
+    assert "cut short: 0 of 1 pairs" in note.message and "--proof-budget" in note.message

@@ -166,3 +166,20 @@ def test_skipping_validation_is_its_own_verdict(project: AlembicProject) -> None
     two_harmless_heads(project)
     outcome = converge(Options(cwd=project.root, skip_validation=True), Silent())
     assert (outcome.status, outcome.exit_code, verdict(outcome)) == ("merged", 0, "skipped")
+
+
+def test_what_changes_for_the_whole_server_is_noted(project: AlembicProject) -> None:
+    """In the body of a DO block, where nobody can stop it; it is the same for every order, then."""
+    project.sql("base0001", None)
+    project.sql(
+        "aaaa0001",
+        "base0001",
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'reporting') THEN"
+        " EXECUTE 'CREATE ' || 'ROLE reporting'; END IF; END $$",
+    )
+    project.sql("bbbb0001", "base0001", "CREATE TABLE t (id INTEGER)")
+    outcome = converge(Options(cwd=project.root, dry_run=True), Silent())
+    assert verdict(outcome) == "commute"
+    assert outcome.proof is not None
+    (note,) = [note for note in outcome.proof.notes if note.kind == "shared-objects"]
+    assert "role reporting" in note.message
