@@ -32,32 +32,36 @@ _FEEDING = """
         AND w.deptype = 'n'
 """
 
-# The columns that refer to a column by a foreign key.
-_REFERRING = """
+# Tables without a page have no rows. Foreign tables are somebody else's; a materialized view may be stale,
+# so that its rows say something. What belongs to columns is put together once for all tables: there is no
+# index by which one table's part would be found.
+TABLES = f"""
+WITH feeding AS MATERIALIZED (
+    SELECT DISTINCT f.relation, f.number FROM ({_FEEDING}) f JOIN pg_class s ON s.oid = f.sequence
+    WHERE s.relkind = 'S'
+), referring AS MATERIALIZED (
+    SELECT k.confrelid AS relation, p.theirs AS number,
+        jsonb_agg(DISTINCT jsonb_build_array(kn.nspname, kc.relname, ka.attname)) AS columns,
+        bool_or(NOT has_table_privilege(kc.oid, 'SELECT') OR row_security_active(kc.oid)) AS hidden
     FROM pg_constraint k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) p (mine, theirs)
     JOIN pg_class kc ON kc.oid = k.conrelid JOIN pg_namespace kn ON kn.oid = kc.relnamespace
     JOIN pg_attribute ka ON ka.attrelid = k.conrelid AND ka.attnum = p.mine
-    WHERE k.contype = 'f' AND k.confrelid = a.attrelid AND p.theirs = a.attnum"""
-
-# Tables without a page have no rows. Foreign tables are somebody else's; a materialized view may be stale,
-# so that its rows say something.
-TABLES = f"""
+    WHERE k.contype = 'f' GROUP BY 1, 2
+), surrogates AS MATERIALIZED (
+    SELECT a.attrelid AS relation,
+        jsonb_agg(jsonb_build_array(a.attname, coalesce(r.columns, '[]')) ORDER BY a.attnum) AS found
+    FROM feeding f JOIN pg_attribute a ON a.attrelid = f.relation AND a.attnum = f.number
+    LEFT JOIN referring r ON r.relation = a.attrelid AND r.number = a.attnum
+    WHERE a.attnum > 0 AND a.attnotnull AND {_UNIQUE} AND NOT coalesce(r.hidden, false) GROUP BY 1
+)
 SELECT n.nspname, c.relname, pg_relation_size(c.oid) / current_setting('block_size')::int,
     CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') OR NOT has_table_privilege(c.oid, 'SELECT')
             THEN 'no privilege to read them'
         WHEN row_security_active(c.oid) THEN 'row security hides some' END,
     (SELECT coalesce(array_agg(a.attname::text), '{{}}') FROM pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
-    (SELECT coalesce(jsonb_agg(jsonb_build_array(a.attname, (
-            SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array(kn.nspname, kc.relname, ka.attname)), '[]')
-            {_REFERRING}))), '[]')
-        FROM pg_attribute a
-        WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attnotnull AND {_UNIQUE}
-            AND EXISTS (SELECT FROM pg_class s JOIN ({_FEEDING}) f ON f.sequence = s.oid
-                WHERE s.relkind = 'S' AND f.relation = c.oid AND f.number = a.attnum)
-            AND NOT EXISTS (SELECT {_REFERRING}
-                AND (NOT has_table_privilege(kc.oid, 'SELECT') OR row_security_active(kc.oid))))
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    coalesce(g.found, '[]')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN surrogates g ON g.relation = c.oid
 WHERE (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated) AND c.relpersistence <> 't'
     AND {kept("c.oid")} AND {lasting("n.nspname")} AND pg_relation_size(c.oid) > 0
 """

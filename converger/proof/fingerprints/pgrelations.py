@@ -156,8 +156,7 @@ FROM pg_index i
 JOIN pg_class x ON x.oid = i.indexrelid
 JOIN pg_namespace n ON n.oid = x.relnamespace
 WHERE {kept("i.indrelid")} AND {kept("i.indexrelid")} AND {lasting("n.nspname")}
-    AND NOT EXISTS (
-        SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+    AND i.indexrelid NOT IN (SELECT k.conindid FROM pg_constraint k WHERE k.contype IN ('p', 'u', 'x'))
 """
 
 _SEQUENCE_OWNER = """
