@@ -23,7 +23,7 @@ from converger.proof.process import Worker
 from converger.proof.stock import Stock
 from converger.proof.upgrade import Failure
 from converger.proof.upgrader import Leg, Place, Upgrader
-from converger.proof.waysdown import WayDown, taken_back, ways_down
+from converger.proof.waysdown import WayDown, taken_back
 
 _LANES = 2
 _AHEAD = 2
@@ -76,13 +76,15 @@ class Downgrades:
         line: LinePlan,
         lattice: Lattice,
         blindness: Blindness,
+        ways: Sequence[WayDown],
         base: Place,
         places: Mapping[State, Place],
         prints: Mapping[State, Fingerprint],
         mask: Mask,
         deadline: float,
     ) -> None:
-        """`places` are databases in some states, which are used up; `prints` what was read of states under some mask.
+        """`ways` are from `ways_down`; `places` databases in some states, which are used up; `prints` what was read of
+        states under some mask.
 
         `mask` is the one that holds at the end, `deadline` (`time.monotonic()`) after which nothing is begun.
         """
@@ -98,7 +100,7 @@ class Downgrades:
         self._prints = dict(prints)
         self._mask = mask
         self._deadline = deadline
-        self._ways = ways_down(graph, line, lattice, base.state)
+        self._ways = tuple(ways)
         self._alone = tuple(way for way in self._ways if not way.merged)
         self._merged = tuple(way for way in self._ways if way.merged)
 
@@ -284,7 +286,7 @@ def judge_downgrades(seen: Sequence[Seen], heads: Callable[[State], tuple[str, .
                 by_merging=to_compare and worse,
                 revision=failure.revision if failure else None,
                 statement=failure.statement if failure else None,
-                error=one.blind or (failure.message.strip() or failure.type if failure else None),
+                error=one.blind or (failure.said if failure else None),
                 differences=_lines(news or one.residue),
             )
         )

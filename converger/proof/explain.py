@@ -101,7 +101,7 @@ class Explainer:
             revisions=(step.revision, step.revision),
             state=self._state(step.state),
             objects=(),
-            error=failure.message.strip() or failure.type,
+            error=failure.said,
             statement=failure.statement,
             location=self._location(failure) or self._definition(step.revision),
             advice=_mend_first(step.revision),
@@ -134,15 +134,7 @@ class Explainer:
         step, failure = clash.failed[0]
         other = a if step.revision == b else b
         footprints = clash.footprints if other == a else (clash.footprints[1], clash.footprints[0])
-        encounter = Encounter(
-            self._dialect,
-            (other, step.revision),
-            footprints=footprints,
-            error=failure.message.strip() or failure.type,
-            sqlstate=failure.sqlstate,
-            exception=failure.type,
-            statement=failure.statement,
-        )
+        encounter = self._failing((other, step.revision), footprints, failure)
         kind = classify(encounter)
         opposite = [found for at, found in clash.failed if at.revision == other]
         if opposite:
@@ -154,8 +146,8 @@ class Explainer:
             revisions=(other, step.revision),
             state=self._state(step.state),
             objects=objects(encounter),
-            error=failure.message.strip() or failure.type,
-            statement=failure.statement,
+            error=encounter.error,
+            statement=encounter.statement,
             location=self._location(failure) or self._definition(step.revision),
             other_location=(self._location(opposite[0]) if opposite else None) or self._definition(other),
             advice=f"{when} {advice(encounter, kind)}",
@@ -173,15 +165,8 @@ class Explainer:
         applied = self._graph.ancestors(leg.state, dependencies=True) | set(leg.order)
         own = journey.failed_on_its_own
         other = revision if own else self._other(revision, applied)
-        encounter = Encounter(
-            self._dialect,
-            (other, revision),
-            footprints=(alone.get(other, ()), alone.get(revision, ())),
-            error=failure.message.strip() or failure.type,
-            sqlstate=failure.sqlstate,
-            exception=failure.type,
-            statement=failure.statement,
-        )
+        footprints = alone.get(other, ()), alone.get(revision, ())
+        encounter = self._failing((other, revision), footprints, failure)
         kind = None if own else classify(encounter)
         return Conflict(
             kind=kind.name if kind else "unclassified",
@@ -193,6 +178,23 @@ class Explainer:
             location=self._location(failure) or self._definition(revision),
             other_location=None if own else self._definition(other),
             advice=self._advice_at_once(encounter, kind, leg) if kind else _mend_first(revision),
+        )
+
+    def _failing(
+        self,
+        pair: tuple[str, str],
+        footprints: tuple[tuple[Difference, ...], tuple[Difference, ...]],
+        failure: Failure,
+    ) -> Encounter:
+        """The second of a pair failed after the first."""
+        return Encounter(
+            self._dialect,
+            pair,
+            footprints=footprints,
+            error=failure.said,
+            sqlstate=failure.sqlstate,
+            exception=failure.type,
+            statement=failure.statement,
         )
 
     def _advice_at_once(self, encounter: Encounter, kind: Kind, leg: Leg) -> str:
@@ -324,7 +326,7 @@ def _with_consequence(conflict: Conflict, findings: Findings) -> Conflict:
     if conflict.error is not None or not findings.strayed:
         return conflict
     step, failure = findings.strayed[0]
-    message = (failure.message.strip() or failure.type).splitlines()[0]
+    message = failure.said.splitlines()[0]
     return replace(
         conflict,
         advice=f"{conflict.advice} It matters later, too: {step.revision} fails in databases that came by one of these"

@@ -110,6 +110,7 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
             line=line,
             lattice=lattice,
             blindness=blindness,
+            ways=ways,
             base=base,
             places=squares.kept,
             prints=squares.prints,

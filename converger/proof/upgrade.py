@@ -32,6 +32,11 @@ class Failure:
     output: str = ""
     traceback: str = ""
 
+    @property
+    def said(self) -> str:
+        """Its message; its type where it has none."""
+        return self.message.strip() or self.type
+
 
 @dataclass(frozen=True)
 class VersionTable:
