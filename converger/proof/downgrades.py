@@ -17,6 +17,7 @@ from converger.proof.bench import Bench
 from converger.proof.blindness import Blindness
 from converger.proof.explain import describe
 from converger.proof.facts import Difference, Fingerprint, Mask, differences
+from converger.proof.lanes import lanes
 from converger.proof.lattice import Lattice, State
 from converger.proof.model import Downgrade, DowngradeResult, DowngradeRun
 from converger.proof.process import Worker
@@ -25,7 +26,6 @@ from converger.proof.upgrade import Failure
 from converger.proof.upgrader import Leg, Place, Upgrader
 from converger.proof.waysdown import WayDown, taken_back
 
-_LANES = 2
 _AHEAD = 2
 _SHOWN = 3
 
@@ -112,35 +112,32 @@ class Downgrades:
             return Downgrade(detail=_OUT_OF_TIME)
         self._bench.progress.say("downgrading")
         stock: Stock | None = None
-        lanes = ThreadPoolExecutor(max_workers=_LANES)
         try:
-            final = self._take(self._lattice.full)
-            stock = Stock(self._sites, final.site, expected=len(self._merged), ahead=_AHEAD)
-            for way in self._ways:
-                self._read_before(way.end)
-            seen = self._run(lanes, final, stock)
-        except CouldNotEvaluate as error:
-            return Downgrade(detail=error.message)
-        except BaseException:  # also Ctrl-C: a migration that runs must not be waited for
-            lanes.shutdown(wait=False, cancel_futures=True)
-            self._upgrader.stop()
-            raise
+            with lanes(self._upgrader.stop) as pool:
+                # Caught inside: what follows may still need the workers.
+                try:
+                    final = self._take(self._lattice.full)
+                    stock = Stock(self._sites, final.site, expected=len(self._merged), ahead=_AHEAD)
+                    for way in self._ways:
+                        self._read_before(way.end)
+                    seen = self._run(pool, final, stock)
+                except CouldNotEvaluate as error:
+                    return Downgrade(detail=error.message)
         finally:
-            lanes.shutdown(wait=True, cancel_futures=True)
             if stock is not None:
                 stock.close()
         return judge_downgrades(seen, self._described)
 
-    def _run(self, lanes: ThreadPoolExecutor, final: Place, stock: Stock) -> list[Seen]:
+    def _run(self, pool: ThreadPoolExecutor, final: Place, stock: Stock) -> list[Seen]:
         """All ways, those from the final head first: what a branch does alone may follow from them."""
-        running = [lanes.submit(self._from_merged, way, final, stock) for way in reversed(self._merged)]
+        running = [pool.submit(self._from_merged, way, final, stock) for way in reversed(self._merged)]
         spared = self._spared(running[0].result())
-        later = {way: lanes.submit(self._from_head, way) for way in self._alone if way is not spared}
+        later = {way: pool.submit(self._from_head, way) for way in self._alone if way is not spared}
         merged = [future.result() for future in reversed(running)]
         if spared is not None:
             if all(one.restores for one in merged):
                 return [*(later[way].result() if way in later else Seen(way) for way in self._alone), *merged]
-            later[spared] = lanes.submit(self._from_head, spared)
+            later[spared] = pool.submit(self._from_head, spared)
         return [*(later[way].result() for way in self._alone), *merged]
 
     def _spared(self, whole: Seen) -> WayDown | None:

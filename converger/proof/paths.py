@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -18,14 +17,12 @@ from converger.plan import LinePlan
 from converger.proof.bench import Bench
 from converger.proof.facts import Fingerprint, Mask, differences
 from converger.proof.laboratory import CLOCK_STEP
+from converger.proof.lanes import LANES, lanes
 from converger.proof.process import Worker
 from converger.proof.sites import Site
 from converger.proof.stock import Stock
 from converger.proof.upgrade import Failure
 from converger.proof.upgrader import Leg, Place, Upgrader
-
-_LANES = 2
-"""Upgrades that run side by side, each on its own database: one for each core of a CI machine."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ class PathRunner:
         total = len(routes)
         self._progress.step("running the upgrade paths", 0, total)
 
-        stock = Stock(self._sites, base.site, expected=total, ahead=_LANES + 1)
+        stock = Stock(self._sites, base.site, expected=total, ahead=LANES + 1)
 
         def travel(route: _Route) -> Journey:
             journey = self._upgrader.believed(
@@ -118,15 +115,10 @@ class PathRunner:
             self._progress.step(f"from {' + '.join(route.start) or 'empty'}", next(self._done), total)
             return journey
 
-        lanes = ThreadPoolExecutor(max_workers=_LANES)
         try:
-            return tuple(lanes.map(travel, routes))
-        except BaseException:  # also Ctrl-C: a migration that runs must not be waited for
-            lanes.shutdown(wait=False, cancel_futures=True)
-            self._upgrader.stop()
-            raise
+            with lanes(self._upgrader.stop) as pool:
+                return tuple(pool.map(travel, routes))
         finally:
-            lanes.shutdown(wait=True)
             stock.close()
 
     def noise(self, base: Place, journeys: Sequence[Journey], mask: Mask) -> Mask:

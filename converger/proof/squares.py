@@ -14,13 +14,13 @@ from typing import Generic
 from converger.outcome import Progress
 from converger.proof.facts import NO_MASK, Difference, Fingerprint, Mask, RowDifference, differences
 from converger.proof.findings import Above, Clash, Done, Findings, Laboratory, Place, Ran
+from converger.proof.lanes import lanes
 from converger.proof.lattice import Lattice, Square, State, Step
 from converger.proof.upgrade import Failure
 
 MOST_STEPS = 200
 """A lattice of more steps than this is not run whole."""
 
-_LANES = 2
 _KEPT = 32
 """Places that are kept when the lattice is too large to be run level by level."""
 
@@ -82,23 +82,18 @@ class Squares(Generic[Place]):
         self._wanted = frozenset(keep) - {empty}
         self.prints[empty] = self._laboratory.read(self._laboratory.start, self._mask)
         self._places[empty] = self._laboratory.start
-        lanes = ThreadPoolExecutor(max_workers=_LANES)
         try:
-            pairs = tuple(self._lattice.pairs())
-            steps = self._lattice.steps(MOST_STEPS)
-            small = steps is not None
-            self._total = len(steps) if steps is not None else MOST_STEPS
-            whole = self._run_all(lanes) if small else self._run_chosen(lanes, pairs)
-            strayed = self._all_strayed()
-            healed = self._healed([step for step, _ in strayed])
+            with lanes(self._laboratory.stop) as pool:
+                pairs = tuple(self._lattice.pairs())
+                steps = self._lattice.steps(MOST_STEPS)
+                small = steps is not None
+                self._total = len(steps) if steps is not None else MOST_STEPS
+                whole = self._run_all(pool) if small else self._run_chosen(pool, pairs)
+                strayed = self._all_strayed()
+                healed = self._healed([step for step, _ in strayed])
             for state in self._wanted & self._places.keys():
                 self.kept[state] = self._places.pop(state)
-        except BaseException:  # also Ctrl-C: a migration that runs must not be waited for
-            lanes.shutdown(wait=False, cancel_futures=True)
-            self._laboratory.stop()
-            raise
         finally:
-            lanes.shutdown(wait=True, cancel_futures=True)
             for state, place in self._places.items():
                 if state:
                     self._laboratory.drop(place)
@@ -123,7 +118,7 @@ class Squares(Generic[Place]):
 
     # -- the whole lattice, level by level
 
-    def _run_all(self, lanes: ThreadPoolExecutor) -> bool:
+    def _run_all(self, pool: ThreadPoolExecutor) -> bool:
         for states in self._lattice.levels(MOST_STEPS):
             work = [
                 Step(state, revision)
@@ -131,7 +126,7 @@ class Squares(Generic[Place]):
                 if state in self._places
                 for revision in self._lattice.next(state)
             ]
-            for done in lanes.map(self._try, work):
+            for done in pool.map(self._try, work):
                 if done is None:
                     return False  # out of time; what runs already is waited for
                 self._take(done)
@@ -150,7 +145,7 @@ class Squares(Generic[Place]):
 
     # -- the squares that matter most, in the smallest state of each
 
-    def _run_chosen(self, lanes: ThreadPoolExecutor, pairs: Sequence[Square]) -> bool:
+    def _run_chosen(self, pool: ThreadPoolExecutor, pairs: Sequence[Square]) -> bool:
         full = self._lattice.full
         for head in [r for r in full if not any(r in self._lattice.below(other) for other in full)]:
             self._reach(self._lattice.below(head) | {head})
@@ -159,7 +154,7 @@ class Squares(Generic[Place]):
         for square in (*touching, *rest):
             if time.monotonic() > self._deadline or len(self._done) > MOST_STEPS:
                 break
-            self._go_around(square, lanes)
+            self._go_around(square, pool)
         return False
 
     def _touch(self, a: str, b: str) -> bool:
@@ -174,13 +169,13 @@ class Squares(Generic[Place]):
         before, after = self.prints.get(below), self.prints.get(below | {revision})
         return differences(before.facts, after.facts) if before and after else None
 
-    def _go_around(self, square: Square, lanes: ThreadPoolExecutor) -> None:
+    def _go_around(self, square: Square, pool: ThreadPoolExecutor) -> None:
         if self._reach(square.state) is None:
             return
         a, ab, b, ba = square.steps
         for steps in ((a, b), (ab, ba)):
             work = [step for step in steps if step not in self._done and self._reach(step.state) is not None]
-            for done in lanes.map(self._try, work):
+            for done in pool.map(self._try, work):
                 if done is None:
                     return
                 self._take(done)
