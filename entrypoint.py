@@ -15,9 +15,20 @@ def main() -> int:
 
         command_line(sys.argv[1:] or ["--help"])
         return 0
-    from converger.github.run import run
+    from converger.github.seclusion import adopt_orphans, end_children, take_environment
 
-    return run(os.environ)
+    environment = take_environment()
+    adopt_orphans()
+
+    from converger.github.run import Collaborators, run
+    from converger.terminal import clean_stop
+
+    with clean_stop():
+        code = run(environment, Collaborators(end_children=end_children))
+    # All is said and done; the second signal of a cancelled job must not change how we end.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    return code
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +22,7 @@ from converger.github.marker import configuration_key
 from converger.github.origins import find_origins
 from converger.github.outputs import Outputs, output_file, outputs_of
 from converger.github.reportfile import write_report
+from converger.github.runnerfiles import RunnerFiles
 from converger.github.settings import BadInputs, Settings, read_settings
 from converger.github.summary import notice, summary
 from converger.github.writing import Done, Writer
@@ -63,12 +65,16 @@ def converge(options: Options, progress: Progress) -> Outcome:
 
 @dataclass(frozen=True)
 class Collaborators:
-    """Who does what reaches out of the process: lines to the runner, GitHub, installing, proving."""
+    """Who does what reaches out of the process: lines to the runner, GitHub, installing, proving.
+
+    `end_children` ends what the project's code left running, before the runner's files are written.
+    """
 
     write: Callable[[str], None] = write_line
     connect: Callable[[Settings, Callable[[str], None]], GitHub | None] = connect
     install: Callable[..., Installed] = install
     converge: Callable[[Options, Progress], Outcome] = converge
+    end_children: Callable[[], None] = lambda: None
 
 
 def run(environment: Mapping[str, str], collaborators: Collaborators | None = None) -> int:
@@ -76,16 +82,19 @@ def run(environment: Mapping[str, str], collaborators: Collaborators | None = No
     with_whom = collaborators if collaborators is not None else Collaborators()
     log = Log(with_whom.write, secrets_of(environment))
     log.mask()
+    end = _End(RunnerFiles(environment), with_whom.end_children, log)
     try:
-        return _run(environment, with_whom, log)
+        return _run(environment, with_whom, log, end)
     except BadInputs as error:
         found = [Annotation("error", text, f"Input {name}") for name, text in error.findings]
         log.annotate(found)
         log.say(f"{error.message}. {error.hint or ''}")
-        return _ended(environment, log, "The inputs cannot be used", error)
+        end.without_result("The inputs cannot be used", _text_of(error))
+        return error.exit_code
     except ConvergerError as error:
         log.annotate([_of_error(error)])
-        return _ended(environment, log, "Could not evaluate", error)
+        end.without_result("Could not evaluate", _text_of(error))
+        return error.exit_code
     except Exception as error:
         if environment.get("RUNNER_DEBUG") == "1":
             import traceback
@@ -95,11 +104,17 @@ def run(environment: Mapping[str, str], collaborators: Collaborators | None = No
         kind = "" if isinstance(error, OSError) else f"internal error: {type(error).__name__}: "
         message = f"{kind}{one_line(log.clean(str(error)), 300)}"
         log.annotate([Annotation("error", f"could not evaluate: {message}", "Alembic Converger")])
-        _say_why(environment, log, "Could not evaluate", message)
+        end.without_result("Could not evaluate", message)
         return EXIT_UNEVALUATED
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # A runner cancels a job with SIGINT, then SIGTERM, and has no patience: only what is short.
+        code = 128 + signal.SIGINT if isinstance(stop, KeyboardInterrupt) else _code_of(stop)
+        end.without_result("Stopped", "the run was stopped before it had a result")
+        log.say(f"stopped by {signal.Signals(code - 128).name}; nothing more is written")
+        return code
 
 
-def _run(environment: Mapping[str, str], with_whom: Collaborators, log: Log) -> int:
+def _run(environment: Mapping[str, str], with_whom: Collaborators, log: Log, end: _End) -> int:
     settings = read_settings(environment)
     try:
         data = Path(settings.runner.event_path).read_bytes()
@@ -112,15 +127,15 @@ def _run(environment: Mapping[str, str], with_whom: Collaborators, log: Log) -> 
     decision = decide(read_event(data), settings)
     if isinstance(decision, Ignore):
         log.annotate([Annotation("notice", decision.notice, "Alembic Converger")])
-        _hand_over(settings, log, notice("Nothing to do", decision.notice), Outputs())
+        end.hand_over(lambda already: notice("Nothing to do", decision.notice), Outputs())
         return EXIT_OK
     if isinstance(decision, Refuse):
         log.annotate([Annotation("error", f"{decision.message}\n{decision.hint}", "Alembic Converger")])
-        _hand_over(settings, log, notice("Refused", f"{decision.message}. {decision.hint}"), Outputs())
+        end.without_result("Refused", f"{decision.message}. {decision.hint}")
         return EXIT_USAGE
     github = with_whom.connect(settings, log.say)
     try:
-        return _evaluate(settings, decision, environment, with_whom, github, log)
+        return _evaluate(settings, decision, environment, with_whom, github, log, end)
     finally:
         close = getattr(github, "close", None)
         if close is not None:
@@ -134,6 +149,7 @@ def _evaluate(
     with_whom: Collaborators,
     github: GitHub | None,
     log: Log,
+    end: _End,
 ) -> int:
     pull_of = github.pull_of if github is not None else None
     evaluator = Evaluator(
@@ -180,7 +196,7 @@ def _evaluate(
             )
     log.annotate(annotations)
     report = write_report(Path(settings.runner.workspace), key, done.evaluation.outcome)
-    _hand_over(settings, log, result, _outputs(done, commented, report))
+    end.hand_over(lambda already: summary(result, already=already), _outputs(done, commented, report))
     return done.exit_code
 
 
@@ -251,39 +267,46 @@ def _outputs(done: Done, commented: Commented, report: str) -> Outputs:
     return outputs
 
 
-def _hand_over(settings: Settings, log: Log, said: Result | bytes, outputs: Outputs) -> None:
-    """The files of the runner. One that cannot be written is said; the exit code still tells."""
-    runner = settings.runner
-    try:
-        if runner.summary_path is not None:
-            path = Path(runner.summary_path)
-            already = path.stat().st_size if path.exists() else 0
-            data = said if isinstance(said, bytes) else summary(said, already=already)
-            with path.open("ab") as file:
-                file.write(log.clean(data.decode("utf-8")).encode("utf-8"))
-        if runner.output_path is not None:
-            text = output_file(outputs.as_mapping(), secrets.token_hex(16))
-            with Path(runner.output_path).open("ab") as file:
-                file.write(text.encode("utf-8"))
-    except OSError as error:
-        message = f"the summary or the outputs could not be written: {error}"
-        log.annotate([Annotation("warning", message, "Alembic Converger")])
+@dataclass(frozen=True)
+class _End:
+    """The end of a run: the files of the runner. One that cannot be written is said; the exit code still tells."""
 
+    files: RunnerFiles
+    end_children: Callable[[], None]
+    log: Log
 
-def _ended(environment: Mapping[str, str], log: Log, heading: str, error: ConvergerError) -> int:
-    _say_why(environment, log, heading, f"{error.message}. {error.hint or ''}")
-    return error.exit_code
-
-
-def _say_why(environment: Mapping[str, str], log: Log, heading: str, text: str) -> None:
-    """The summary of a run that has no result."""
-    path = environment.get("GITHUB_STEP_SUMMARY")
-    if path:
+    def hand_over(self, said: Callable[[int], bytes], outputs: Outputs) -> None:
+        """Write the summary and the outputs, once. `said` is given the size that the summary has already."""
+        if self.files.handed_over:
+            return
+        log = self.log
         try:
-            with Path(path).open("ab") as file:
-                file.write(notice(heading, log.clean(text)))
-        except OSError as problem:
-            log.say(f"the summary could not be written: {problem}")
+            self.end_children()
+            changed = self.files.restore()
+            text = output_file(outputs.as_mapping(), secrets.token_hex(16))
+            self.files.hand_over(
+                lambda already: log.clean(said(already).decode("utf-8")).encode("utf-8"), text
+            )
+        except OSError as error:
+            problem = f"the summary or the outputs could not be written: {error}"
+            log.annotate([Annotation("warning", problem, "Alembic Converger")])
+            return
+        if changed:
+            problem = f"While the project's code ran, somebody wrote to {' and '.join(changed)}; that was taken back."
+            log.annotate([Annotation("warning", problem, "Alembic Converger")])
+
+    def without_result(self, heading: str, text: str) -> None:
+        """The same for a run that looked at nothing, or could not."""
+        message = notice(heading, self.log.clean(text))
+        self.hand_over(lambda already: message, Outputs(status="unevaluated"))
+
+
+def _code_of(stop: SystemExit) -> int:
+    return stop.code if isinstance(stop.code, int) and 128 < stop.code < 160 else 128 + signal.SIGTERM
+
+
+def _text_of(error: ConvergerError) -> str:
+    return f"{error.message}. {error.hint or ''}"
 
 
 def _of_error(error: ConvergerError) -> Annotation:
