@@ -62,8 +62,11 @@ class Call:
 class FakeGitHub:
     """Runs while it is a context manager."""
 
-    def __init__(self, store: Store, *, prefix: str = "", silence: float = 1.5) -> None:
+    def __init__(
+        self, store: Store, *, prefix: str = "", silence: float = 1.5, host: str = "127.0.0.1"
+    ) -> None:
         self.store = store
+        self.host = host
         self.prefix = prefix
         self.silence = silence
         self.description = description("description-ghes" if prefix else "description")
@@ -73,13 +76,13 @@ class FakeGitHub:
         self.faults: list[Fault] = []
         self.lock = threading.Lock()
         self._stop = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer((host, 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     @property
     def server_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self.host}:{self._server.server_address[1]}"
 
     @property
     def api_url(self) -> str:

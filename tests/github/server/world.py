@@ -113,12 +113,12 @@ def graph_of(path: Path, tree: str) -> Graph:
     return Graph(read_history(files, project))
 
 
-def make_world(template: Path, folder: Path, *, prefix: str = "") -> World:
+def make_world(template: Path, folder: Path, *, prefix: str = "", host: str = "127.0.0.1") -> World:
     path = folder / "octo-shop.git"
     shutil.copytree(template, path)
     store = Store(path)
     store.tokens[TOKEN] = Token()
-    github = FakeGitHub(store, prefix=prefix)
+    github = FakeGitHub(store, prefix=prefix, host=host)
     slept: list[float] = []
     said: list[str] = []
     patience = Patience(seconds=1, sleep=slept.append, say=said.append)
