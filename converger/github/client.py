@@ -205,7 +205,12 @@ class PyGithubClient:
             found = self._all(f"/issues/{pull_request}/comments", per_page=_PER_PAGE)
             # The author is null for an account that was deleted.
             return tuple(
-                Existing(_number(one["id"]), (one["user"] or {"login": ""})["login"], one["body"] or "")
+                Existing(
+                    _number(one["id"]),
+                    (one["user"] or {"login": ""})["login"],
+                    one["body"] or "",
+                    _text(one["html_url"]),
+                )
                 for one in found
             )
 

@@ -18,11 +18,12 @@ LIMIT = 65_536
 
 @dataclass(frozen=True)
 class Existing:
-    """A comment that is there: its id, the login of its author, and its body."""
+    """A comment that is there: its id, the login of its author, its body, and its address."""
 
     id: int
     author: str
     body: str
+    url: str | None = None
 
 
 class Comments(Protocol):

@@ -14,7 +14,7 @@ from converger.github.marker import read_marker
 
 @dataclass(frozen=True)
 class Commented:
-    """What became of the comment, and its address where it was written."""
+    """What became of the comment, and its address where there is one."""
 
     change: Literal["created", "updated", "kept", "none"]
     url: str | None = None
@@ -31,9 +31,12 @@ def keep_comment(
     """
     for left in (1, 0):
         me = github.login()
-        decision = decide(github.comments(pull_request), me)
+        existing = tuple(github.comments(pull_request))
+        decision = decide(existing, me)
         if isinstance(decision, Keep):
-            return Commented("none" if decision.id is None else "kept")
+            if decision.id is None:
+                return Commented("none")
+            return Commented("kept", next(one.url for one in existing if one.id == decision.id))
         if isinstance(decision, Create):
             url = github.create_comment(pull_request, decision.body, _ours(decision.body, me))
             return Commented("created", url)

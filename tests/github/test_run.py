@@ -84,7 +84,8 @@ def test_a_conflict_is_red_and_explained(job: Job) -> None:
     assert "CREATE TABLE orders (number INTEGER)" in comment.body, "the line itself"
     assert any(f"file={VERSIONS}/aaaa0001_rev.py" in line for line in ran.commands("error"))
     assert job.world.tip("feature") == tip and job.world.github.writes[-1].endswith("/comments")
-    assert job.again("pull_request", job.pull()).code == 1
+    again = job.again("pull_request", job.pull())
+    assert again.code == 1 and again.outputs["comment-url"] == ran.outputs["comment-url"] != ""
 
 
 def test_a_fork_gets_the_file_in_the_summary(job: Job) -> None:
