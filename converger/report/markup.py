@@ -21,6 +21,9 @@ _TICKS = re.compile(r"`+")
 _WORD = re.compile(r"[(\"“]*[^\W\d_]+(?:['’-][^\W\d_]+)*[.,;:!?)\"”]*")
 _NUMBER = re.compile(r"\(?\d{1,6}(?:[.,]\d{1,3})?[.,;:!?)]*")
 _TAIL = re.compile(r"[.,;:!?)]+$")
+# Sentences of ours name an option or a file like this.
+_TICKED = re.compile(r"`([^`\s]+)`([.,;:!?)]*)")
+_OPENING, _CLOSING = "([{", ")]}"
 # GitHub makes a link of anything that could be the beginning of a commit's id.
 _LIKE_A_COMMIT = re.compile(r"[0-9a-fA-F]{7,}")
 _LIKE_AN_ADDRESS = re.compile(r"www|https?|ftp|mailto|xmpp", re.IGNORECASE)
@@ -38,7 +41,11 @@ def code(text: str, limit: int | None = None) -> str:
 
 
 def prose(text: str, limit: int | None = None) -> str:
-    """A sentence that holds foreign text, on one line: plain words stay, everything else becomes code."""
+    """A sentence that holds foreign text, on one line: plain words stay, everything else becomes code.
+
+    A word in back-ticks is code already; strange words that follow each other become one code span, up to a mark that
+    ends a part of the sentence.
+    """
     out: list[str] = []
     strange: list[str] = []
 
@@ -46,27 +53,40 @@ def prose(text: str, limit: int | None = None) -> str:
         if strange:
             joined = " ".join(strange)
             strange.clear()
-            # Marks at the end belong to our sentence.
+            # Marks at the end belong to our sentence, but for a bracket that closes one of theirs.
             tail = match[0] if (match := _TAIL.search(joined)) and len(match[0]) < len(joined) else ""
-            if tail == ")" and "(" in joined:
-                tail = ""
-            out.append(code(joined[: len(joined) - len(tail)] if tail else joined) + tail)
+            body = joined[: len(joined) - len(tail)]
+            while tail[:1] == ")" and body.count("(") > body.count(")"):
+                body, tail = f"{body})", tail[1:]
+            out.append(code(body) + tail)
 
     for position, word in enumerate(one_line(text, limit).split(" ")):
         if _is_plain(word, first=position == 0):
             flush()
             out.append(word)
+        elif ticked := _TICKED.fullmatch(word):
+            flush()
+            out.append(code(ticked[1]) + ticked[2])
         elif word:
             strange.append(word)
+            if word[-1] in ",;:." and _is_whole(strange):
+                flush()
     flush()
     return " ".join(out)
+
+
+def _is_whole(words: Sequence[str]) -> bool:
+    """Whether nothing that was opened in these words is still open: a bracket, a quotation."""
+    text = " ".join(words)
+    brackets = [text.count(mark) for mark in _OPENING] == [text.count(mark) for mark in _CLOSING]
+    return brackets and text.count('"') % 2 == 0 and text.count("'") % 2 == 0
 
 
 def _is_plain(word: str, *, first: bool) -> bool:
     if _WORD.fullmatch(word):
         return _LIKE_A_COMMIT.search(word) is None and _LIKE_AN_ADDRESS.search(word) is None
-    # At the beginning of a line `1.` would begin a list.
-    return not first and _NUMBER.fullmatch(word) is not None
+    # At the beginning of a line `1.` and `1)` would begin a list.
+    return _NUMBER.fullmatch(word) is not None and not (first and word[-1] in ".)")
 
 
 def fence(lines: Iterable[str], language: str = "") -> list[str]:
