@@ -1,7 +1,8 @@
 """A pull request of our own that brings the merge revisions into a branch: opened, kept up to date, closed.
 
 Its branch is ours, and we never force it: a newer version is one more commit on it, whose files are those of the base
-and the merges and nothing else. A branch whose newest commit is somebody else's is left alone.
+and the merges and nothing else. A branch whose newest commit is somebody else's is left alone, also one of ours for
+another configuration: a second project in the repository.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from converger.github.marker import read_marker
 from converger.github.merged import Change
 
 ATTEMPTS = 3
-_TRAILER = re.compile(r"^Alembic-Converger: ([0-9a-f]{16})$", re.M)
+_TRAILER = re.compile(r"^Alembic-Converger: ([0-9a-f]{16})(?: ([0-9a-f]{16}))?$", re.M)
 _FURTHEST = 20
 
 
@@ -40,7 +41,8 @@ class Request:
 class Requested:
     """What became of it. `notes` are things that could not be done and hinder nothing.
 
-    `foreign`: the branch has somebody else's commits · `declined`: a person closed the pull request for these merges.
+    `foreign`: the branch has somebody else's commits, or ours for another configuration · `declined`: a person closed
+    the pull request for these merges.
     In both cases nothing was written, and `why` says it.
     """
 
@@ -61,9 +63,25 @@ def merges_digest(files: Mapping[str, bytes]) -> str:
     return digest.hexdigest()[:16]
 
 
-def message_with_trailer(message: str, digest: str) -> str:
-    """The commit message with the line by which we know a commit as ours, and the merges in it."""
-    return f"{message.rstrip()}\n\nAlembic-Converger: {digest}\n"
+@dataclass(frozen=True)
+class _Trailer:
+    """What our commits say of themselves. `configuration` is empty where it was not said."""
+
+    digest: str
+    configuration: str = ""
+
+    def may_be(self, configuration: str) -> bool:
+        """Whether the commit is not for another configuration."""
+        return not (self.configuration and configuration) or self.configuration == configuration
+
+
+def message_with_trailer(message: str, digest: str, configuration: str = "") -> str:
+    """The commit message with the line by which we know a commit as ours, the merges in it and what they are for.
+
+    `configuration` is that of `marker.configuration_key`.
+    """
+    words = f"{digest} {configuration}".rstrip()
+    return f"{message.rstrip()}\n\nAlembic-Converger: {words}\n"
 
 
 def open_request(github: GitHub, request: Request, attempts: int = ATTEMPTS) -> Requested:
@@ -71,7 +89,7 @@ def open_request(github: GitHub, request: Request, attempts: int = ATTEMPTS) -> 
 
     Raises BranchMoved when somebody keeps moving the branch, NotPermitted and the other errors of GitHub.
     """
-    wanted = _digest(request.change.message)
+    wanted = _trailer(request.change.message)
     if wanted is None:
         raise ValueError("the message has no trailer")
     for left in reversed(range(attempts)):
@@ -79,13 +97,19 @@ def open_request(github: GitHub, request: Request, attempts: int = ATTEMPTS) -> 
         there = github.pulls(request.branch, request.base)
         current = next((pull for pull in there if pull.open), None)
         newest = None if tip is None else github.commit(tip)
-        if newest is not None and not _is_ours(github, newest):
+        last = None if newest is None else _last_trailer(github, newest)
+        if newest is not None and (last is None or not last.may_be(wanted.configuration)):
             why = (
                 f"the newest commit of {request.branch} is not ours; nothing was written to it. Merge it, or "
                 "delete the branch"
             )
+            if last is not None:
+                why = (
+                    f"{request.branch} has the merges of another Alembic configuration; nothing was written to it. "
+                    "Give each a branch of its own with the input `branch`"
+                )
             return Requested("foreign", request.branch, current, newest.id, why=why)
-        same = newest is not None and _last_digest(github, newest) == wanted
+        same = last is not None and last.digest == wanted.digest
         if same and current is None and there and not there[0].merged:
             why = f"#{there[0].number} proposed the same and was closed"
             return Requested("declined", request.branch, there[0], tip, why=why)
@@ -106,16 +130,22 @@ def open_request(github: GitHub, request: Request, attempts: int = ATTEMPTS) -> 
     raise AssertionError("the last attempt gives or raises")
 
 
-def close_request(github: GitHub, branch: str, base: str) -> Requested:
-    """Close the pull request and delete its branch, because there is one head again. Nothing there: nothing is done."""
+def close_request(github: GitHub, branch: str, base: str, configuration: str = "") -> Requested:
+    """Close the pull request and delete its branch, because there is one head again.
+
+    Nothing there, or only for another configuration: nothing is done.
+    """
     current = next((pull for pull in github.pulls(branch, base) if pull.open), None)
     tip = github.tip(branch)
+    last = None if tip is None else _last_trailer(github, github.commit(tip))
+    if last is not None and not last.may_be(configuration):
+        return Requested("none", branch)
     closed = None
     if current is not None:
         closed = github.update_pull(current.number, close=True)
     notes: tuple[str, ...] = ()
     deleted = False
-    if tip is not None and _is_ours(github, github.commit(tip)):
+    if last is not None:
         try:
             github.delete_branch(branch)
             deleted = True
@@ -164,21 +194,17 @@ def _lines(text: str) -> Sequence[str]:
     return [line.rstrip() for line in text.strip().splitlines()]
 
 
-def _digest(message: str) -> str | None:
+def _trailer(message: str) -> _Trailer | None:
     found = _TRAILER.findall(message)
-    return found[-1] if found else None
+    return _Trailer(*found[-1]) if found else None
 
 
-def _is_ours(github: GitHub, commit: Commit) -> bool:
-    return _last_digest(github, commit) is not None
-
-
-def _last_digest(github: GitHub, commit: Commit) -> str | None:
-    """The merges of our newest commit on a branch. A merge of the base into it ("Update branch") may follow it."""
+def _last_trailer(github: GitHub, commit: Commit) -> _Trailer | None:
+    """Of our newest commit on a branch. A merge of the base into it ("Update branch") may follow it."""
     for _ in range(_FURTHEST):
-        digest = _digest(commit.message)
-        if digest is not None:
-            return digest
+        trailer = _trailer(commit.message)
+        if trailer is not None:
+            return trailer
         if len(commit.parents) != 2:
             return None
         commit = github.commit(commit.parents[0])

@@ -122,7 +122,7 @@ class Writer:
         target, branch = self.decision.target or "", self.decision.own_branch or ""
         if found.outcome.status == "converged":
             try:
-                closed = close_request(github, branch, target)
+                closed = close_request(github, branch, target, self.configuration)
             except ConvergerError as error:
                 why = f"whether our pull request is still open is not known: {error.message}"
                 return Done(found, notes=(why,))
@@ -131,7 +131,8 @@ class Writer:
             return Done(found, not_written=hindrance(found))
         try:
             digest = merges_digest(found.files)
-            change = change_of(found.merged, found.files, message_with_trailer(self._message(found), digest))
+            message = message_with_trailer(self._message(found), digest, self.configuration)
+            change = change_of(found.merged, found.files, message)
             heading = title(self.settings.inputs.pull_request_title, self._words(found))
             body = self._body(found, branch, digest)
             labels = self.settings.inputs.labels

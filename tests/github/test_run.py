@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.alembic_project import AlembicProject
-from tests.github.running import EMAIL, VERSIONS, Job, start
+from tests.github.running import EMAIL, VERSIONS, Job, sql, start
 from tests.github.server.store import READ_ONLY, Store, Token
 from tests.github.server.world import TOKEN, graph_of, make_world
 
@@ -125,6 +125,25 @@ def test_a_push_opens_a_pull_request_that_is_closed_when_it_is_not_needed(job: J
     ran = job.run("push", job.push(), mode="pull-request")
     assert (ran.code, ran.status, pull.open) == (0, "converged", False)
     assert job.again("push", job.push(), mode="pull-request").code == 0
+
+
+def test_two_projects_do_not_take_each_others_pull_request_away(job: Job) -> None:
+    """A second project in the repository, whose workflow does not name a branch of its own."""
+    there = {
+        path: data for path, data in job.store.files("main").items() if path.startswith(("alembic", "migr"))
+    }
+    job.store.commit("main", {f"billing/{path}": data for path, data in there.items()})
+    job.sql("main", "aaaa0001", "base0001", EMAIL)
+    given = {"mode": "pull-request", "skip_validation": "true"}
+    assert job.run("push", job.push(), **given).outputs["pull-request-number"] == "1"
+    (pull,) = job.store.pulls
+    assert job.again("push", job.push(), working_directory="billing", **given).code == 0
+    forked = sql(job.folder, "cccc0001", "base0001", EMAIL)
+    job.store.commit("main", {f"billing/{path}": data for path, data in forked.items()})
+    ran = job.again("push", job.push(), working_directory="billing", **given)
+    assert ran.code == 1 and "input `branch`" in ran.summary and pull.open, ran.summary
+    own = {"branch": "alembic-converger/{base}-billing", "working_directory": "billing"}
+    assert job.run("push", job.push(), **given, **own).outputs["pull-request-number"] == "2"
 
 
 def test_a_base_that_is_forked_already_is_not_the_pull_requests_doing(job: Job) -> None:
