@@ -237,7 +237,7 @@ def hostile(browser: Browser) -> Iterable[str]:
 
 def _plain(label: str) -> str:
     text = re.sub(r"<br\s*/?>", "\n", label)
-    return html.unescape(re.sub(r"</?(?:p|span)(?: [^>]*)?>", "", text))
+    return html.unescape(re.sub(r"</?(?:p|span)(?: [^>]*)?>", "", text)).replace("\u200b", "")
 
 
 def _squeezed(labels: Sequence[str]) -> list[str]:

@@ -35,6 +35,8 @@ EVIL = [
     "1. first",
     "__bold__ - *x*",
     "---\ntitle: x\n---",
+    "$$\\frac$$ $x$ $$$$",
+    "a fa:fa-car fab:fa-x",
 ]
 
 _MERMAID_LABEL = re.compile(r'    (n\d+)\["((?:[^\W_]|[ ,/]|#\d+;|<br/>)*)"\]')
@@ -52,7 +54,10 @@ def read_mermaid(lines: list[str]) -> tuple[dict[str, str], set[tuple[str, str, 
     edges: set[tuple[str, str, str]] = set()
     for line in lines[1:]:
         if label := _MERMAID_LABEL.fullmatch(line):
-            labels[label[1]] = re.sub(r"#(\d+);", lambda m: chr(int(m[1])), label[2].replace("<br/>", "\n"))
+            text = re.sub(r"#(\d+);", lambda m: chr(int(m[1])), label[2].replace("<br/>", "\n"))
+            # Mermaid looks for a formula and an icon in what it makes of a label.
+            assert "$$" not in text and ":fa-" not in text, text
+            labels[label[1]] = text.replace("\u200b", "")
         elif edge := _MERMAID_EDGE.fullmatch(line):
             edges.add((edge[1], edge[2], edge[3]))
         else:
