@@ -218,6 +218,13 @@ def _script_location(
         return here, cwd
     if tree.kind(there) == "folder":
         return there, beside
+    if "submodule" in (tree.kind(here), tree.kind(there)):
+        raise ConfigurationError(
+            f"The script_location {text!r} of {settings.described()} is in a submodule, and only the repository itself "
+            "was read.",
+            code="no-script-location",
+            hint="run it in the submodule's own repository",
+        )
     looked = here if here == there else f"{here} or {there}"
     raise ConfigurationError(
         f"The script_location {text!r} of {settings.described()} does not exist: there is no folder {looked}.",

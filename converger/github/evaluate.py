@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converger.errors import ConvergerError, CouldNotEvaluate, Refused
+from converger.errors import ConfigurationError, ConvergerError, CouldNotEvaluate, Refused
 from converger.folders import RUN_FOLDER, MarkedFolder, sweep
 from converger.git import GitError, resolve_commit
 from converger.github.annotations import without_commands
 from converger.github.inputs import is_branch_name
 from converger.github.merged import Merged, checkout
+from converger.github.places import Places
 from converger.github.repository import FetchFailed, Remote, ScratchRepository
 from converger.history import GitTree, Graph, Problem, read_history
 from converger.inspection import plan_merges
@@ -31,8 +32,10 @@ from converger.report.result import Origin, Situation, situation_of
 if TYPE_CHECKING:
     from converger.github.install import Installed
     from converger.github.settings import Settings
+    from converger.mergefile import MergeFile
     from converger.plan import LinePlan
 
+_LFS = b"version https://git-lfs.github.com/spec/"
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -92,6 +95,11 @@ class Evaluator:
             yield self._evaluated(repository, merged, folder)
 
     def _evaluated(self, repository: ScratchRepository, merged: Merged, folder: Path) -> Evaluation:
+        places = Places((folder / "tree", repository.path, folder / "installed"))
+        found = self._found(repository, merged, folder)
+        return replace(found, outcome=places.outcome(found.outcome))
+
+    def _found(self, repository: ScratchRepository, merged: Merged, folder: Path) -> Evaluation:
         try:
             side = self._read(repository, merged.tree)
         except ConvergerError as error:
@@ -111,6 +119,7 @@ class Evaluator:
         if found.status != "would-merge":
             return evaluation
         found = self._proven(repository, merged, folder, side)
+        found = replace(found, files=tuple(_in_repository(merged, found, file) for file in found.files))
         root = found.project.root if found.project is not None else None
         return replace(
             evaluation,
@@ -174,6 +183,8 @@ class Evaluator:
         try:
             checkout(repository, merged.tree, tree, merged.head.commit)
             options = replace(self._options(tree), from_revision=side.start)
+            for name, path in (("base-sql", options.base_sql), ("seed-sql", options.seed_sql)):
+                _check_sql(name, path, tree)
             # What is installed and run is a stranger's: what it prints is text, and our environment is closed to it.
             with unreadable(), without_commands(self.say):
                 if not inputs.skip_validation or side.project.hooks:
@@ -269,6 +280,35 @@ def _folder() -> Iterator[Path]:
         yield Path(folder.path)
     finally:
         folder.remove()
+
+
+def _in_repository(merged: Merged, outcome: Outcome, file: MergeFile) -> MergeFile:
+    """The file where links lead to: in a commit it must not take the place of a link on the way."""
+    root = outcome.project.root if outcome.project is not None else None
+    path = relative_path(file.path, root)
+    if root is None or path.startswith("/"):
+        return file
+    real = GitTree(merged.path, merged.tree).real(str(merged.path / path))
+    return replace(file, path=root / os.path.relpath(real, merged.path))
+
+
+def _check_sql(name: str, path: Path | None, tree: Path) -> None:
+    """A file to load is one of the repository's, and there: what is in it may be shown in a comment."""
+    if path is None or not path.is_file():
+        return  # said by who wants to read it
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(tree)):
+        raise ConfigurationError(
+            f"{name}: {path} is a link that leads out of the repository",
+            code="dump-unreadable",
+            hint="put the file itself into the repository",
+        )
+    with path.open("rb") as file:
+        if file.read(len(_LFS)) == _LFS:
+            raise ConfigurationError(
+                f"{name}: {path} is in Git LFS; the repository has only a pointer to it",
+                code="dump-unreadable",
+                hint="put the file itself into the repository, or make it with the input prepare",
+            )
 
 
 def _files_at(merged: Merged, graph: Graph) -> dict[str, str]:
