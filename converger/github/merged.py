@@ -20,6 +20,10 @@ from converger.report.result import Looked
 _DEEPEST = 8
 """Levels of merge bases of merge bases; histories that cross more often than that are merged without the rest."""
 
+# The settings of the machine and the user decide nothing: they name merge drivers and filters, among which a
+# repository chooses by `.gitattributes`, and with `merge.directoryRenames` the tree would be another one than elsewhere.
+_NO_SETTINGS = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
 _IDENTITY = {
     # Commits that only the merge sees: the same on every machine.
     **{f"GIT_{who}_NAME": "converger" for who in ("AUTHOR", "COMMITTER")},
@@ -117,7 +121,7 @@ def merge_trees(path: Path, ours: str, theirs: str) -> tuple[str, tuple[str, ...
         "--no-messages",
         "--allow-unrelated-histories",
     ]
-    result = call_git(path, [*command, ours, theirs])
+    result = call_git(path, [*command, ours, theirs], variables=_NO_SETTINGS)
     if result.returncode not in (0, 1):
         said = result.stderr.decode("utf-8", "replace").strip()
         old = "usage" in said or "not a valid object name" in said.lower()
@@ -136,15 +140,13 @@ def checkout(repository: ScratchRepository, tree: str, folder: Path, commit: str
     folder.mkdir(parents=True, exist_ok=True)
     if commit is not None:
         run_git(repository.path, ["update-ref", "--no-deref", "HEAD", commit])
-    # Not the user's settings: they could name filters.
-    variables = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     for arguments in (
         ["config", "core.bare", "false"],
         ["config", "core.worktree", str(folder)],
         ["read-tree", tree],
         [f"--work-tree={folder}", "checkout-index", "--all", "--force", "--index", f"--prefix={folder}/"],
     ):
-        _checked(repository.path, arguments, variables)
+        _checked(repository.path, arguments, _NO_SETTINGS)
     (folder / ".git").write_text(f"gitdir: {repository.path}\n", "utf-8")
 
 

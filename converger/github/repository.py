@@ -68,13 +68,13 @@ class Remote:
 
     def variables(self) -> dict[str, str]:
         """The variables that give git our settings and the token."""
-        settings = dict(_SETTINGS)
+        settings = list(_SETTINGS.items())
         if self.token:
-            settings[f"http.{self.server_url.rstrip('/')}/.extraHeader"] = (
-                f"Authorization: basic {self._basic}"
-            )
+            header = f"http.{self.server_url.rstrip('/')}/.extraHeader"
+            # An empty one takes back those of the machine's settings: GitHub refuses two Authorization headers.
+            settings += [(header, ""), (header, f"Authorization: basic {self._basic}")]
         found = {"GIT_CONFIG_COUNT": str(len(settings))}
-        for number, (key, value) in enumerate(settings.items()):
+        for number, (key, value) in enumerate(settings):
             found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         return found
 

@@ -165,3 +165,30 @@ def test_no_folder_of_ours_is_in_a_report(job: Job) -> None:
         assert not re.search(r"converger-\w+-[0-9a-f]{16}", text), text
     body = comment.body
     assert job.again("pull_request", job.pull()).code == 1 and comment.body == body
+
+
+def test_settings_of_the_machine(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run nothing and change no result; a header that is there for our server is not sent twice."""
+    files = {"old/a": b"a\n", "old/b": b"b\n", ".gitattributes": b"* merge=evil filter=evil\n"}
+    job.store.git("update-ref", "refs/heads/feature", job.store.commit("main", files))
+    job.sql("feature", "aaaa0001", "base0001", EMAIL)
+    job.store.commit("feature", {"old/a": None, "old/b": None, "new/a": b"a\n", "new/b": b"b\n"})
+    job.store.commit("main", {"old/c": b"c\n"})
+    home, ran_it = job.folder / "home", job.folder / "ran"
+    home.mkdir()
+    script = f"sh -c 'echo >> {ran_it}; cat'"
+    for name, value in {
+        "merge.directoryRenames": "true",
+        "merge.evil.driver": script,
+        "filter.evil.smudge": script,
+        "filter.evil.process": script,
+        "core.fsmonitor": script,
+        "core.sshCommand": script,
+        "credential.helper": f"!{script}",
+        f"http.{job.world.github.server_url}/.extraHeader": "Authorization: basic bm90OnVz",
+    }.items():
+        git(home, "config", "--file", str(home / ".gitconfig"), name, value)
+    monkeypatch.setenv("HOME", str(home))
+    ran = job.run("pull_request", job.pull(), skip_validation="true")
+    assert (ran.code, ran.status) == (1, "would-merge"), ran.log
+    assert "Git cannot merge 1 file" in ran.summary and not ran_it.exists()
