@@ -21,7 +21,7 @@ _DEEPEST = 8
 """Levels of merge bases of merge bases; histories that cross more often than that are merged without the rest."""
 
 # The settings of the machine and the user decide nothing: they name merge drivers and filters, among which a
-# repository chooses by `.gitattributes`, and with `merge.directoryRenames` the tree would be another one than elsewhere.
+# repository chooses by `.gitattributes`, and with `merge.directoryRenames` another tree would come out.
 _NO_SETTINGS = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 _IDENTITY = {
