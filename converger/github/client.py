@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from converger.errors import ConfigurationError, ConvergerError
+from converger.errors import ConfigurationError
 from converger.github.api import Commit, Pull
 from converger.github.calling import Caller, Patience
 from converger.github.comment import Existing
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from github import Github
     from github.Repository import Repository
 
-ACTIONS_BOT = "github-actions[bot]"
 _SHA = re.compile(r"[0-9a-f]{40}")
 _NEXT = re.compile(r'<([^<>]+)>;\s*rel="next"')
 _PER_PAGE = 100
@@ -64,12 +63,14 @@ class PyGithubClient:
         return self._login
 
     def _find_login(self) -> str:
-        """A person's token may ask for `/user`. An app's, and GITHUB_TOKEN, only the GraphQL API who they are."""
+        """A person's token may ask for `/user`. An app's, and GITHUB_TOKEN, only the GraphQL API who they are.
+
+        There is no guess: with a wrong one our comment would not be found, and each run would write another.
+        """
+        what = "asking whose the token is"
         if not self._token.startswith("ghs_"):
             try:
-                return self._caller.call(
-                    "asking whose the token is", lambda: _text(self._api.get_user().login)
-                )
+                return self._caller.call(what, lambda: _text(self._api.get_user().login))
             except NotPermitted as error:
                 if error.code == "token-refused":
                     raise
@@ -78,12 +79,7 @@ class PyGithubClient:
             _, answer = self._api.requester.graphql_query("query { viewer { login } }", {})
             return _text(answer["data"]["viewer"]["login"])
 
-        try:
-            return self._caller.call("asking whose the token is", viewer)
-        except ConvergerError as error:
-            if error.code in ("token-refused", "github-rate-limit"):
-                raise
-            return ACTIONS_BOT
+        return self._caller.call(what, viewer)
 
     # -- commits -----------------------------------------------------------------------------------
 
@@ -299,6 +295,16 @@ class PyGithubClient:
 
         self._caller.call(f"labelling #{number}", add)
 
+    def added(self, path: str, tip: str) -> tuple[str, str] | None:
+        def find() -> tuple[str, str] | None:
+            # The newest is the first.
+            found = self._all("/commits", sha=tip, path=path, per_page=_PER_PAGE)
+            if not found:
+                return None
+            return _sha(found[-1]["sha"]), _text(found[-1]["commit"]["author"]["name"])
+
+        return self._caller.call(f"looking which commit of {tip[:12]} added a file", find)
+
     def pull_of(self, commit: str) -> int | None:
         def find() -> int | None:
             found = self._all(f"/commits/{commit}/pulls", per_page=_PER_PAGE)
@@ -338,7 +344,7 @@ class PyGithubClient:
         url = f"{self._api_url}/repos/{self._name}"
         return self._api.create_from_raw_data(Repository, {"full_name": self._name, "url": url})
 
-    def _all(self, path: str, **parameters: Any) -> list[dict[str, Any]]:
+    def _all(self, path: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """Everything in a list, through all its pages. PyGithub's own takes an empty answer for an empty list."""
         url: str | None = f"/repos/{self._name}{path}"
         found: list[dict[str, Any]] = []

@@ -110,15 +110,16 @@ def open_request(github: GitHub, request: Request, attempts: int = ATTEMPTS) -> 
                 )
             return Requested("foreign", request.branch, current, newest.id, why=why)
         same = last is not None and last.digest == wanted.digest
-        if same and current is None and there and not there[0].merged:
-            why = f"#{there[0].number} proposed the same and was closed"
-            return Requested("declined", request.branch, there[0], tip, why=why)
+        # The branch of one that is closed or merged has moved on since: an earlier run was cut short.
+        ended = there[0] if there and current is None else None
+        if same and ended is not None and ended.head == tip and not ended.merged:
+            why = f"#{ended.number} proposed the same and was closed"
+            return Requested("declined", request.branch, ended, tip, why=why)
         try:
             if newest is None:
                 commit = make_commit(github, request.change).id
                 github.create_branch(request.branch, commit)
-            elif same and (current is not None or not there):
-                # Without a pull request: an earlier run was cut short before it could open one.
+            elif same and (ended is None or ended.head != tip):
                 commit = newest.id
             else:
                 commit = _onto(github, request, newest)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from converger.github.client import PyGithubClient
 from converger.github.run import Collaborators, run
 from tests.alembic_project import AlembicProject
 from tests.github.server.store import Store
@@ -65,6 +66,7 @@ class Job:
     """A repository with a project, and runs for it.
 
     `converged` counts how often a proof was asked for; each of `meanwhile` is done during one of them.
+    `impatient` runs take an answer that does not come at once for one that never comes.
     """
 
     world: World
@@ -73,6 +75,7 @@ class Job:
     meanwhile: list[Callable[[], object]] = field(default_factory=list)
     converged: int = 0
     runs: int = 0
+    impatient: bool = False
 
     @property
     def store(self) -> Store:
@@ -82,12 +85,18 @@ class Job:
         return self.store.commit(branch, sql(self.folder, name, parents, *statements), message=name)
 
     def pull(self, branch: str = "feature", fork: str = "octo/shop") -> dict[str, Any]:
-        """The payload for a pull request from a branch, which is opened with the first one."""
-        if not self.store.pulls:
-            self.store.add_pull(branch, "main")
+        """The payload for the pull request from a branch into main, which is opened with the first one."""
+        there = [pull.number for pull in self.store.pulls if (pull.branch, pull.base) == (branch, "main")]
+        number = there[0] if there else self.store.add_pull(branch, "main").number
         head = {"ref": branch, "sha": self.world.tip(branch), "repo": {"full_name": fork}}
-        pull = {"number": 1, "state": "open", "user": {"login": "bob"}, "head": head, "base": {"ref": "main"}}
-        return {"action": "synchronize", "number": 1, "pull_request": pull}
+        pull = {
+            "number": number,
+            "state": "open",
+            "user": {"login": "bob"},
+            "head": head,
+            "base": {"ref": "main"},
+        }
+        return {"action": "synchronize", "number": number, "pull_request": pull}
 
     def push(self) -> dict[str, Any]:
         return {"ref": "refs/heads/main", "after": self.world.tip("main"), "deleted": False}
@@ -106,12 +115,20 @@ class Job:
                 self.meanwhile.pop()()
             return use_case(options, progress)
 
-        connect = lambda settings, say: self.world.client if settings.inputs.token else None  # noqa: E731
+        connect = lambda settings, say: self.connect() if settings.inputs.token else None  # noqa: E731
         with_whom = Collaborators(write=lines.append, connect=connect, converge=converge)
         code = run(environment, with_whom)
         printed = "\n".join(line for line in lines if not line.startswith("::add-mask::"))
         assert TOKEN not in printed + summary.read_text() + output.read_text()
         return Ran(code, lines, summary.read_text(), parse_outputs(output.read_text()))
+
+    def connect(self) -> PyGithubClient:
+        """A client of its own for each run, as it is outside: it knows nothing of what another one was told."""
+        client = self.world.connect()
+        if self.impatient:
+            # PyGithub itself takes whole seconds only.
+            client._api.requester._Requester__timeout = 0.25  # type: ignore[attr-defined]
+        return client
 
     def environment(
         self, event: str, payload: Mapping[str, Any], **inputs: str

@@ -12,11 +12,11 @@ import pytest
 from converger.errors import ConvergerError
 from converger.github.api import GitHub
 from converger.github.calling import Patience
-from converger.github.client import ACTIONS_BOT, PyGithubClient, connected
+from converger.github.client import PyGithubClient, connected
 from converger.github.failures import BranchMoved, NotPermitted, failure_of
 from converger.github.merged import Entry
 from tests.github.server.schema import description
-from tests.github.server.store import READ_ONLY, Token
+from tests.github.server.store import ACTIONS_BOT, READ_ONLY, Token
 from tests.github.server.trim import OPERATIONS
 from tests.github.server.world import TOKEN, World
 
@@ -152,6 +152,14 @@ def test_a_pull_request_is_opened_changed_and_closed(world: World) -> None:
     assert [one.number for one in client.pulls("feature", "main")] == [second.number, 1]
 
 
+@ENTERPRISE
+def test_the_commit_that_added_a_file(world: World) -> None:
+    first = world.store.commit("feature", {"odd [1].py": b"one\n"})
+    world.store.commit("feature", {"odd [1].py": b"two\n"})
+    assert world.client.added("odd [1].py", world.tip("feature")) == (first, "GitHub")
+    assert world.client.added("odd [1].py", world.tip("main")) is None
+
+
 def test_the_pull_request_that_brought_a_commit(world: World) -> None:
     world.store.add_pull("feature", "main")
     assert world.client.pull_of(world.tip("feature")) == 1
@@ -170,9 +178,12 @@ def test_who_the_token_writes_as(world: World, login: str) -> None:
     assert asked == ["POST /graphql", "GET /user", *(["POST /graphql"] if login != "alice" else [])]
 
 
-def test_a_server_that_does_not_say_whose_the_token_is(world: World) -> None:
-    world.github.fault("POST /graphql", "403")
-    assert world.client.login() == ACTIONS_BOT
+@pytest.mark.parametrize("fault", ["403", "404", "500", "garbage"])
+def test_a_server_that_does_not_say_whose_the_token_is(world: World, fault: str) -> None:
+    """A guess would be wrong for an app's token, whose comment then is not found and written once more."""
+    world.github.fault("POST /graphql", fault, 9)
+    with pytest.raises(ConvergerError, match="whose the token is"):
+        world.client.login()
 
 
 # -- what goes wrong -------------------------------------------------------------------------------

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from converger.github.client import ACTIONS_BOT
 from converger.github.comment import decide_comment
 from converger.github.commenting import Commented, keep_comment, upsert
 from converger.github.failures import NotPermitted
 from converger.github.marker import make_marker, read_marker
 from converger.report.result import Result
 from tests.github.results import conflicting, one_head, result
-from tests.github.server.store import READ_ONLY, Comment, Token
+from tests.github.server.store import ACTIONS_BOT, READ_ONLY, Comment, Token
 from tests.github.server.world import TOKEN, World
 
 KEY = "c" * 16

@@ -16,14 +16,13 @@ from pathlib import Path
 import pytest
 
 from converger.errors import EXIT_UNEVALUATED, EXIT_USAGE, ConvergerError
-from converger.github.client import ACTIONS_BOT
 from converger.github.commenting import keep_comment, upsert
 from converger.github.commit import commit_to_branch
 from converger.github.fixrequest import Request, close_request, message_with_trailer, open_request
 from converger.github.marker import make_marker
 from converger.github.merged import Change, Entry, change_of
 from tests.github.server.http import FAULTS
-from tests.github.server.store import Store
+from tests.github.server.store import ACTIONS_BOT, Store
 from tests.github.server.world import TOKEN, VERSIONS, World, make_world, revision
 
 BRANCH = "alembic-converger/main"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from converger.github.client import ACTIONS_BOT
 from converger.github.failures import BranchMoved, NotPermitted
 from converger.github.fixrequest import Request, Requested, close_request, open_request
 from converger.github.marker import make_marker
-from tests.github.server.store import READ_ONLY, PullRequest, Token
+from tests.github.server.store import ACTIONS_BOT, READ_ONLY, PullRequest, Token
 from tests.github.server.world import TOKEN, VERSIONS, World, graph_of, revision_file
 
 BRANCH = "alembic-converger/main"
@@ -152,7 +151,7 @@ def test_somebody_elses_commit_on_our_branch_is_theirs(forked: World) -> None:
 
 def test_a_person_closed_it(forked: World) -> None:
     run(forked)
-    ours(forked).open = False
+    forked.store.close(ours(forked))
     for _ in range(2):
         done = run(forked)
         assert done.change == "declined" and "was closed" in (done.why or "")
@@ -171,6 +170,21 @@ def test_it_is_opened_for_a_branch_that_an_interrupted_run_left(forked: World) -
     assert run(forked).change == "created"
     assert forked.tip(BRANCH) == tip
     nothing_more(forked)
+
+
+def test_it_is_opened_for_what_an_interrupted_run_put_on_top_of_a_closed_one(forked: World) -> None:
+    run(forked)
+    forked.store.close(ours(forked))
+    forked.store.commit("main", revision_file("tttt", "bbbb"))
+    forked.github.fault("POST /pulls", "403")
+    with pytest.raises(NotPermitted):
+        run(forked)
+    tip = forked.tip(BRANCH)
+    assert run(forked).change == "created", "nobody declined these merges"
+    assert forked.tip(BRANCH) == tip
+    nothing_more(forked)
+    forked.store.close(ours(forked))
+    nothing_more(forked, "declined")
 
 
 def test_a_branch_left_behind_by_a_squashed_one(forked: World) -> None:

@@ -39,6 +39,23 @@ FAULTS = (
 )
 
 
+# Of the requests that git makes: it only reads, so that before and after are the same.
+GIT_FAULTS = (
+    "401",
+    "403",
+    "404",
+    "409",
+    "422",
+    "429",
+    "500",
+    "502",
+    "reset",
+    "timeout",
+    "garbage",
+    "cut-off",
+)
+
+
 GARBAGE = {"garbage": b"<html>Unicorn!</html>", "cut-off": b'{"sha": "', "empty": b"{}", "nothing": b""}
 
 
@@ -49,6 +66,21 @@ class Fault:
     operation: str
     kind: str
     times: int = 1
+
+
+@dataclass(frozen=True)
+class FaultAt:
+    """What goes wrong for the request `number`, counted from 0; `for_good`: and for each later one like it."""
+
+    number: int
+    kind: str
+    for_good: bool = False
+
+    def meets(self, number: int, requests: list[str]) -> bool:
+        """Whether it happens to a request, `requests` being all up to that one."""
+        if number < self.number or (number > self.number and not self.for_good):
+            return False
+        return requests[number] == requests[self.number]
 
 
 @dataclass(frozen=True)
@@ -74,6 +106,9 @@ class FakeGitHub:
         self.violations: list[str] = []
         self.authorizations: set[str | None] = set()
         self.faults: list[Fault] = []
+        self.fault_at: FaultAt | None = None
+        # The operations of all requests in their order, those that got no answer among them.
+        self.requests: list[str] = []
         self.lock = threading.Lock()
         self._stop = threading.Event()
         self._server = ThreadingHTTPServer((host, 0), _handler(self))
@@ -112,6 +147,10 @@ class FakeGitHub:
         self.faults.append(Fault(operation, kind, times))
 
     def fault_for(self, operation: str) -> str | None:
+        number, at = len(self.requests), self.fault_at
+        self.requests.append(operation)
+        if at is not None and at.meets(number, self.requests):
+            return at.kind
         for fault in self.faults:
             if fault.operation == operation and fault.times > 0:
                 fault.times -= 1
@@ -254,6 +293,12 @@ def _handler(github: FakeGitHub) -> type[BaseHTTPRequestHandler]:
         # -- git
 
         def git(self, path: str, query: str, body: bytes) -> None:
+            name = f"GIT {path.rpartition('/')[2]}"
+            with github.lock:
+                fault = github.fault_for(name)
+            if fault is not None and fault != "cut-off":
+                self.fail(name, fault, None, {}, b"")
+                return
             secret = self.headers.get("Authorization", "")
             kind, _, value = secret.partition(" ")
             user, _, token = (
@@ -282,12 +327,16 @@ def _handler(github: FakeGitHub) -> type[BaseHTTPRequestHandler]:
             result = subprocess.run(["git", "http-backend"], input=body, capture_output=True, env=environment)
             about, _, data = result.stdout.partition(b"\r\n\r\n")
             headers = dict(line.split(": ", 1) for line in about.decode().split("\r\n") if ": " in line)
-            github.calls.append(Call(f"GIT {path.rpartition('/')[2]}", 200))
+            github.calls.append(Call(name, 200))
             self.send_response(int(headers.pop("Status", "200").split(" ")[0]))
             for key, value in headers.items():
                 self.send_header(key, value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
+            if fault == "cut-off":
+                self.wfile.write(data[: len(data) // 2])
+                self.close_connection = True
+                return
             self.wfile.write(data)
 
     return Handler

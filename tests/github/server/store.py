@@ -21,11 +21,14 @@ _GIT = {
 }
 
 
+ACTIONS_BOT = "github-actions[bot]"
+
+
 @dataclass
 class Token:
     """Who a token writes as, and what it may do: `contents`, `pull_requests`, `issues` -> read or write."""
 
-    login: str = "github-actions[bot]"
+    login: str = ACTIONS_BOT
     permissions: Mapping[str, str] = field(
         default_factory=lambda: {"contents": "write", "pull_requests": "write", "issues": "write"}
     )
@@ -183,6 +186,11 @@ class Store:
         lines = found[1].partition(b"\n\n")[0].decode().splitlines()
         return tuple(line.split(" ")[1] for line in lines if line.startswith("parent "))
 
+    def tree_of(self, commit: str) -> str:
+        found = self.object(commit)
+        assert found is not None
+        return found[1].split(b"\n")[0].split(b" ")[1].decode()
+
     def is_ancestor(self, one: str, other: str) -> bool:
         try:
             self.git("merge-base", "--is-ancestor", one, other)
@@ -191,6 +199,10 @@ class Store:
         return True
 
     # -- the rest ----------------------------------------------------------------------------------
+
+    def ids_from(self, last: int) -> None:
+        """Go on after this id."""
+        self._ids = last
 
     def next_id(self) -> int:
         self._ids += 1
@@ -224,6 +236,11 @@ class Store:
         self.git("update-ref", f"refs/heads/{pull.base}", id)
         pull.open, pull.merged = False, True
         return id
+
+    def close(self, pull: PullRequest) -> None:
+        """The other button. From now on the pull request stays at the commit that it has."""
+        self.head_of(pull)
+        pull.open = False
 
     def delete_branch(self, branch: str) -> None:
         for pull in self.pulls:

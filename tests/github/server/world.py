@@ -67,6 +67,11 @@ class World:
     workspace: Path | None = None
     _count: int = 0
 
+    def connect(self) -> PyGithubClient:
+        """A client of its own."""
+        patience = Patience(seconds=1, sleep=self.slept.append, say=self.said.append)
+        return PyGithubClient(TOKEN, self.store.name, self.github.api_url, patience)
+
     def remote(self, token: str | None = TOKEN) -> Remote:
         return Remote(self.github.server_url, self.store.name, token)
 
