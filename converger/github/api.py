@@ -87,5 +87,8 @@ class GitHub(Protocol):
 
     def add_labels(self, number: int, labels: Sequence[str]) -> None: ...
 
+    def added(self, path: str, tip: str) -> tuple[str, str] | None:
+        """The first commit in the history of `tip` that has a file, and its author's name."""
+
     def pull_of(self, commit: str) -> int | None:
         """The pull request that brought a commit."""

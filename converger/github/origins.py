@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from converger.errors import ConvergerError
@@ -11,6 +11,7 @@ from converger.history import GitTree
 from converger.report.result import Origin
 
 if TYPE_CHECKING:
+    from converger.github.api import GitHub
     from converger.github.events import Subject
     from converger.github.merged import Merged
     from converger.github.repository import ScratchRepository
@@ -26,12 +27,13 @@ def find_origins(
     heads: Sequence[str],
     *,
     subject: Subject,
-    pull_of: Callable[[str], int | None] | None,
+    github: GitHub | None,
 ) -> Mapping[str, Origin]:
     """Origins of heads, as far as they are to be found; without them a report only says less.
 
-    A file that only the pull request has is its own. Of another one the commit is known where the repository has all
-    of its history (`fetch-depth: 0`); `pull_of` asks GitHub which pull request brought a commit.
+    A file that only the pull request has is its own. Of another one the commit is in the history, where the repository
+    has all of it (a checkout with `fetch-depth: 0`); else GitHub is asked, as it is for the pull request of a commit.
+    It is not asked again once it did not answer.
     """
     found: dict[str, Origin] = {}
     base = None if merged.base_tree is None else GitTree(merged.path, merged.base_tree)
@@ -44,16 +46,17 @@ def find_origins(
             found[head] = Origin(subject.author, subject.number)
             continue
         brought = _commit_of(repository, tip, path)
-        if brought is None:
-            continue
-        commit, author = brought
         number = None
-        if pull_of is not None:
-            try:
-                number = pull_of(commit)
-            except ConvergerError:
-                pull_of = None
-        found[head] = Origin(author, number, commit)
+        try:
+            if brought is None and github is not None and path.isascii():
+                brought = github.added(path, tip)
+            if brought is not None and github is not None:
+                number = github.pull_of(brought[0])
+        except ConvergerError:
+            github = None
+        if brought is not None:
+            commit, author = brought
+            found[head] = Origin(author, number, commit)
     return found
 
 

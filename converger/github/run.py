@@ -151,7 +151,6 @@ def _evaluate(
     log: Log,
     end: _End,
 ) -> int:
-    pull_of = github.pull_of if github is not None else None
     evaluator = Evaluator(
         settings,
         environment,
@@ -159,7 +158,7 @@ def _evaluate(
         with_whom.install,
         with_whom.converge,
         LogProgress(log),
-        partial(find_origins, subject=decision.subject, pull_of=pull_of),
+        partial(find_origins, subject=decision.subject, github=github),
         log.secrets,
     )
     key = configuration_key(settings.inputs)

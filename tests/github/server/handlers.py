@@ -220,6 +220,24 @@ def add_labels(store: Store, token: Token, request: Request) -> Answer:
     return Answer(200, [_label(name) for name in pull.labels])
 
 
+def list_commits(store: Store, token: Token, request: Request) -> Answer:
+    need(token, "read", "contents")
+    start, path = request.query["sha"], request.query["path"]
+    if store.kind(start) != "commit":
+        raise Problem(404, "Not Found")
+    lines = store.text("--literal-pathspecs", "log", "--format=%H%x00%an", start, "--", path).splitlines()
+    found = [
+        {
+            "sha": id,
+            "url": request.url,
+            "commit": {"url": request.url, "author": {"name": name}, "comment_count": 0},
+            "author": None,
+        }
+        for id, _, name in (line.partition("\0") for line in lines)
+    ]
+    return paged(found, request)
+
+
 def pulls_of_commit(store: Store, token: Token, request: Request) -> Answer:
     need(token, "read", "contents")
     id = request.values["commit_sha"]
@@ -252,6 +270,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("GET", f"{_R}/pulls"): list_pulls,
     ("POST", f"{_R}/pulls"): add_pull,
     ("PATCH", f"{_R}/pulls/{{pull_number}}"): edit_pull,
+    ("GET", f"{_R}/commits"): list_commits,
     ("GET", f"{_R}/commits/{{commit_sha}}/pulls"): pulls_of_commit,
 }
 

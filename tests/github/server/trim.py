@@ -30,6 +30,7 @@ OPERATIONS = {
     f"{_REPO}/issues/{{issue_number}}/labels": ["post"],
     f"{_REPO}/pulls": ["get", "post"],
     f"{_REPO}/pulls/{{pull_number}}": ["patch"],
+    f"{_REPO}/commits": ["get"],
     f"{_REPO}/commits/{{commit_sha}}/pulls": ["get"],
 }
 _TEXTS = frozenset(
