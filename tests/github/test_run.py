@@ -219,13 +219,12 @@ def test_who_brought_the_heads(job: Job, options: tuple[str, ...] | None) -> Non
     if options is not None:
         clone = ["git", "clone", "-q", *options, f"file://{job.store.path}", str(workspace)]
         subprocess.run(clone, check=True, capture_output=True)
-    payload = job.pull()
-    ran = job.again("pull_request", payload, mode="check", skip_validation="true", comment="false")
+    ran = job.again("pull_request", job.pull(), mode="check", skip_validation="true", comment="false")
     lines = [line for line in ran.summary.splitlines() if line.startswith("| ")]
     ours, theirs = (
         next(line for line in lines if head in line.split("|")[1]) for head in ("aaaa0001", "cccc0001")
     )
-    assert "`bob`" in ours and f"/pull/{payload['number']})" in ours
+    assert "`bob`" in ours and "/pull/1)" not in ours
     assert "`GitHub`" in theirs and "/pull/1)" in theirs, (theirs, brought)
     assert (workspace / ran.outputs["report-path"]).is_file()
     if options is not None:
