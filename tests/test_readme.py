@@ -13,6 +13,7 @@ import yaml
 from converger import errors
 from converger.github.outputs import output_names
 from converger.github.settings import input_names, read_settings
+from converger.proof.kinds import known_kinds
 from tests.github.environment import RUNNER
 
 ROOT = Path(__file__).parent.parent
@@ -126,6 +127,12 @@ def test_names_in_the_pages_about_the_action_exist() -> None:
     for page in (README, ROOT / "docs" / "action.md", ROOT / "docs" / "installing-projects.md"):
         for name in re.findall(r"`([a-z]+(?:-[a-z]+)*): [^`]+`", text_of(page)):
             assert name in known | {"fetch-tags"}, (page.name, name)
+
+
+def test_the_number_of_kinds() -> None:
+    for page in (README, ROOT / "CHANGELOG.md"):
+        (said,) = re.findall(r"\b(\d+) (?:documented \[)?kinds\b", text_of(page))
+        assert int(said) == len(known_kinds()), page.name
 
 
 def test_the_commands_that_ci_takes_from_the_readme() -> None:
