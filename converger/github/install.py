@@ -105,6 +105,7 @@ def install_project(
             root, steps = found.root, steps_for(found, places)
         for step in steps:
             _run(installer, step, root, source)
+        installer.say(f"Installed from {source} in {time.monotonic() - began:.1f} s")
     finally:
         shutil.rmtree(places.caches, ignore_errors=True)
     return Installed(str(places.python), source, time.monotonic() - began)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from converger.github.install import Installed
+from converger.github.run import Collaborators, run
 from tests.alembic_project import AlembicProject
 from tests.github.running import VERSIONS, Job, parse_outputs, start
 from tests.github.server.store import Store
@@ -247,3 +249,25 @@ print(Path("/proc", pid).exists())
         cwd=tmp_path,
     )
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_bytecode_of_what_was_installed(job: Job, tmp_path: Path) -> None:
+    """It is made once, for all upgrades, and none of it is in the project's tree."""
+    seen = tmp_path / "seen"
+    body = f"""
+import os, sys
+tree = [name for _, folders, _ in os.walk(os.getcwd()) for name in folders]
+with open({str(seen)!r}, "a") as file:
+    file.write(f"{{sys.pycache_prefix}} {{sys.dont_write_bytecode}} {{'__pycache__' in tree}}\\n")
+"""
+    revision(job, body)
+    environment, _, _ = job.environment("pull_request", job.pull(), mode="check", comment="false")
+    lines: list[str] = []
+    installed = Installed(sys.executable, "a test", 0.0)
+    with_whom = Collaborators(
+        write=lines.append, connect=lambda *_: job.world.client, install=lambda *_, **__: installed
+    )
+    assert run(environment, with_whom) == 1, lines
+    (said,) = set(seen.read_text().splitlines())
+    prefix, *others = said.split()
+    assert "converger-run-" in prefix and others == ["False", "False"] and not Path(prefix).exists()
