@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,10 @@ REQUIREMENTS = b"alembic>=1.13\nsqlalchemy>=2.0\npsycopg[binary]>=3.1\n"
 
 
 def gateway() -> str:
-    """The machine's own address on the network that containers are on."""
-    form = "{{(index .IPAM.Config 0).Gateway}}"
-    found = subprocess.run(
-        ["docker", "network", "inspect", "bridge", "--format", form],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return found.stdout.strip()
+    """The machine's own address on the network that containers are on: the first one of it."""
+    command = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    return str(next(ip_network(found.stdout.strip()).hosts()))
 
 
 def make_template(folder: Path) -> Path:
