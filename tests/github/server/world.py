@@ -120,7 +120,10 @@ def graph_of(path: Path, tree: str) -> Graph:
 
 def make_world(template: Path, folder: Path, *, prefix: str = "", host: str = "127.0.0.1") -> World:
     path = folder / "octo-shop.git"
-    shutil.copytree(template, path)
+    # Its objects are used where they are; a copy of each would be most of the files that a test makes.
+    shutil.copytree(template, path, ignore=shutil.ignore_patterns("objects"))
+    (path / "objects" / "info").mkdir(parents=True)
+    (path / "objects" / "info" / "alternates").write_text(f"{template.absolute() / 'objects'}\n")
     store = Store(path)
     store.tokens[TOKEN] = Token()
     github = FakeGitHub(store, prefix=prefix, host=host)
