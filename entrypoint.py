@@ -20,9 +20,11 @@ def main() -> int:
     environment = take_environment()
     adopt_orphans()
 
+    from converger.github.certificates import trust
     from converger.github.run import Collaborators, run
     from converger.terminal import clean_stop
 
+    trust(os.environ)
     with clean_stop():
         code = run(environment, Collaborators(end_children=end_children))
     # All is said and done; the second signal of a cancelled job must not change how we end.

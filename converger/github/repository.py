@@ -94,11 +94,10 @@ class FetchFailed(CouldNotEvaluate):
     """What GitHub has now could not be fetched (exit 3)."""
 
     def __init__(self, what: str, said: str) -> None:
-        super().__init__(
-            f"{what} could not be fetched: {said}",
-            code="fetch-failed",
-            hint="the token needs `contents: read`; a commit that was pushed over may be gone: run it for the new one",
-        )
+        hint = "the token needs `contents: read`; a commit that was pushed over may be gone: run it for the new one"
+        if "certificate" in said:
+            hint = "where your company signs certificates itself, name the file with its own in SSL_CERT_FILE"
+        super().__init__(f"{what} could not be fetched: {said}", code="fetch-failed", hint=hint)
 
 
 class ScratchRepository:
