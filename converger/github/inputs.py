@@ -18,7 +18,9 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Debian Policy 5.6.1 and 5.6.12, with apt's `=version`, `:architecture` and `/suite`.
 _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?([=/][A-Za-z0-9.+~:-]+)?")
 _PYTHON_VERSION = re.compile(r"(\d+)\.(\d+)(\.\d+)?")
-_OLDEST_PYTHON = (3, 8)
+OLDEST_PYTHON = (3, 8)
+"""What the proof's worker runs on."""
+_LONGEST_TIME = 5 * 86_400.0
 _LONGEST = 120
 
 
@@ -45,6 +47,8 @@ def seconds(text: str) -> float:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"{shown(text)} is not a number of seconds above 0")
+    if value > _LONGEST_TIME:
+        raise ValueError(f"{shown(text)} is more than {_LONGEST_TIME:.0f} seconds, which no job may take")
     return value
 
 
@@ -161,7 +165,7 @@ def python_version(text: str) -> str:
         if re.fullmatch(r"3\.?\d?", value):
             hint = " (in YAML 3.10 without quotes is the number 3.1)"
         raise ValueError(f"{shown(text)} is no version of Python such as 3.12{hint}")
-    if (int(match[1]), int(match[2])) < _OLDEST_PYTHON:
+    if (int(match[1]), int(match[2])) < OLDEST_PYTHON:
         hint = "; in YAML 3.10 without quotes is the number 3.1" if value == "3.1" else ""
         raise ValueError(f"{shown(text)} is older than 3.8{hint}")
     return value

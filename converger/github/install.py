@@ -7,6 +7,7 @@ Into an environment of its own, outside the workspace, by uv. Build back ends wr
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from converger.errors import CouldNotEvaluate
 from converger.github.dependencies import Dependencies, find_dependencies, poetry_groups, wanted_python
+from converger.github.inputs import OLDEST_PYTHON
 from converger.github.installer import Ended, Installer, Places, installer_environment
 from converger.github.settings import BadInputs, Inputs
 from converger.report.visible import one_line
@@ -203,6 +205,7 @@ def _make_environment(
         wanted = wanted_python(repository, folder)
         if wanted is not None:
             request, said_by = wanted
+    _check_age(request or "", request, said_by)
     command = ["uv", "venv", "--no-project", "--quiet"]
     if request is not None:
         command.append(f"--python={request}")
@@ -216,7 +219,19 @@ def _make_environment(
             hint="name another one with the input python-version; one that the image has not is downloaded by uv",
         )
     version = _version(installer, places, folder)
+    _check_age(version.removeprefix("Python "), request, said_by)
     installer.say(f"{version} for the project" + (f" ({request}: {said_by})" if request else ""))
+
+
+def _check_age(version: str, request: str | None, said_by: str) -> None:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if found and (int(found[1]), int(found[2])) < OLDEST_PYTHON:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        raise CouldNotEvaluate(
+            f"{said_by} asks for Python {request}; the oldest that a proof runs on is {oldest}",
+            code="python-unavailable",
+            hint="name a later one with the input python-version, if the project runs on it",
+        )
 
 
 def _version(installer: Installer, places: Places, folder: Path) -> str:
@@ -287,9 +302,17 @@ def _hint(output: str) -> str:
     return "if this is not how the project is installed, give the command with the input install"
 
 
+_NOT_ENOUGH = {
+    "environment.yml": "is for conda, which the image has not",
+    "environment.yaml": "is for conda, which the image has not",
+    "Pipfile": "is there, without its Pipfile.lock",
+    "pyproject.toml": "is there, and has neither [build-system] nor [project]",
+}
+
+
 def _nothing_found(folder: Path) -> CouldNotEvaluate:
-    conda = any((folder / name).is_file() for name in ("environment.yml", "environment.yaml"))
-    also = "; environment.yml is for conda, which the image has not" if conda else ""
+    there = {name for name in _NOT_ENOUGH if (folder / name).is_file()}
+    also = "".join(f"; {name} {why}" for name, why in _NOT_ENOUGH.items() if name in there)
     return CouldNotEvaluate(
         "Nothing here says what the project depends on: no uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml,"
         f" requirements.txt, pyproject.toml or setup.py, in its folder or above{also}.",

@@ -227,6 +227,36 @@ def test_a_python_that_is_not_to_be_had(project: Project) -> None:
     assert python_says(installed, "import sys; print('%d.%d' % sys.version_info[:2])") == version
 
 
+@pytest.mark.parametrize("text", ["3.7", "<3.8"])
+def test_a_python_that_is_too_old(project: Project, text: str) -> None:
+    if text == "3.7":
+        project.write(".python-version", "3.7\n")
+    else:
+        # There may be one here; else uv says that there is none.
+        project.write(
+            "pyproject.toml", f'[project]\nname = "shop"\nversion = "1"\nrequires-python = "{text}"\n'
+        )
+    project.write("requirements.txt", "")
+    with pytest.raises(CouldNotEvaluate) as raised:
+        project.install()
+    assert raised.value.code == "python-unavailable" and text in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("Pipfile", "[packages]\nalembic = '*'\n", "Pipfile.lock"),
+        ("pyproject.toml", "[tool.poetry]\nname = 'shop'\n", "[build-system]"),
+    ],
+)
+def test_what_is_there_is_not_enough(project: Project, name: str, text: str, why: str) -> None:
+    project.write(name, text)
+    with pytest.raises(CouldNotEvaluate) as raised:
+        project.install()
+    assert raised.value.code == "no-dependencies-found" and f"; {name} is there" in raised.value.message
+    assert why in raised.value.message.rpartition(f"; {name}")[2]
+
+
 def test_the_environment_of_an_installer(tmp_path: Path) -> None:
     own = {
         "PATH": "/bin",

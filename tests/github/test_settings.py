@@ -121,6 +121,12 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize("value", ["1e300", "inf", "-1", "432001", "1,5"])
+def test_seconds(value: str) -> None:
+    """What no clock of ours can wait for."""
+    assert set(findings(timeout=value, proof_budget="432000")) == {"timeout"}
+
+
 def test_all_bad_values_are_reported_together() -> None:
     found = findings(**BAD)
     assert set(found) == {name.replace("_", "-") for name in BAD}
