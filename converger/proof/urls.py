@@ -166,9 +166,14 @@ def _mysql_query(url: DatabaseUrl, driver: str | None) -> tuple[tuple[str, str],
 
 
 def scrub(text: str, url: DatabaseUrl) -> str:
-    """The text with the URL's password replaced, in every spelling that it can have."""
+    """The text with the URL's password replaced, in every spelling that it can have.
+
+    One that is the user's or the host's name stays: those are told, and a message without them says nothing.
+    """
     secrets = [url.password or "", *(value for key, value in url.query if key == "password")]
     for secret in secrets:
+        if secret in (url.user, url.host):
+            continue
         for spelling in {secret, quote(secret, safe=""), quote(secret), quote(secret, safe=" +")}:
             if spelling:
                 text = text.replace(spelling, "***")

@@ -104,3 +104,12 @@ def test_a_password_is_scrubbed_in_every_spelling() -> None:
     for spelling in ("p@ss w/ord", "p%40ss%20w%2Ford", "p%40ss%20w/ord", "p%40ss w%2Ford"):
         assert scrub(f"could not use <{spelling}>", url) == "could not use <***>"
     assert "p@ss" not in repr(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://postgres:postgres@postgres:5432/postgres", "mysql://root:db@db/"]
+)
+def test_a_password_that_is_the_users_or_the_hosts_name_is_no_secret(url: str) -> None:
+    """As in every example of a service. A message without its words says nothing."""
+    host = parse_url(url).host
+    assert scrub(f"failed to resolve host '{host}'", parse_url(url)) == f"failed to resolve host '{host}'"
