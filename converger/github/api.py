@@ -91,4 +91,4 @@ class GitHub(Protocol):
         """The first commit in the history of `tip` that has a file, and its author's name."""
 
     def pull_of(self, commit: str) -> int | None:
-        """The pull request that brought a commit."""
+        """The merged pull request that brought a commit; None where none did."""

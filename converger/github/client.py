@@ -308,7 +308,10 @@ class PyGithubClient:
     def pull_of(self, commit: str) -> int | None:
         def find() -> int | None:
             found = self._all(f"/commits/{commit}/pulls", per_page=_PER_PAGE)
-            return min((_number(pull["number"]) for pull in found), default=None)
+            # Open ones are named too, for a branch that is not the default one: ours that merges it, for instance.
+            return min(
+                (_number(pull["number"]) for pull in found if pull["merged_at"] is not None), default=None
+            )
 
         return self._caller.call(f"looking which pull request brought {commit[:12]}", find)
 

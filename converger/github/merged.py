@@ -37,6 +37,7 @@ class Merged:
     """A tree to look at, in the repository `path` (a GitTree reads it), and the commits that it is made of.
 
     `base` is None where a branch is looked at by itself; `base_tree` and `head_tree` are the trees of both sides.
+    `contains_base` is whether the head has the base's tip already, so that it alone says what the merge is made of.
     `conflicts` are the paths that git could not merge: in the tree they hold conflict markers, or one side's file.
     """
 
@@ -47,11 +48,12 @@ class Merged:
     base: Looked | None = None
     base_tree: str | None = None
     conflicts: tuple[str, ...] = ()
+    contains_base: bool = False
 
     @property
     def parents(self) -> tuple[str, ...]:
         """The parents of a commit that holds this tree: the head, and the base tip unless the head has it already."""
-        if self.base is None or self.base.commit == self.head.commit:
+        if self.base is None or self.contains_base:
             return (self.head.commit,)
         return (self.head.commit, self.base.commit)
 
@@ -92,7 +94,8 @@ def merge_pull_request(repository: ScratchRepository, base_branch: str, head: Lo
     base_tree, head_tree = repository.tree_of(base.commit), repository.tree_of(head.commit)
     ours, theirs = _stand_ins(repository, (base.commit, head.commit), levels)
     tree, conflicts = merge_trees(repository.path, ours, theirs)
-    return Merged(repository.path, tree, head, head_tree, base, base_tree, conflicts)
+    contains_base = levels[:1] == ((base.commit,),)
+    return Merged(repository.path, tree, head, head_tree, base, base_tree, conflicts, contains_base)
 
 
 def look_at_branch(repository: ScratchRepository, branch: str) -> Merged:

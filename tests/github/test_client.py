@@ -161,7 +161,9 @@ def test_the_commit_that_added_a_file(world: World) -> None:
 
 
 def test_the_pull_request_that_brought_a_commit(world: World) -> None:
-    world.store.add_pull("feature", "main")
+    pull = world.store.add_pull("feature", "main")
+    assert world.client.pull_of(world.tip("feature")) is None, "it has not, yet"
+    world.store.merge(pull)
     assert world.client.pull_of(world.tip("feature")) == 1
     assert world.client.pull_of(world.store.text("rev-list", "--max-parents=0", "main")) is None
 

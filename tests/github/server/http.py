@@ -13,6 +13,7 @@ import struct
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -107,6 +108,8 @@ class FakeGitHub:
         self.authorizations: set[str | None] = set()
         self.faults: list[Fault] = []
         self.fault_at: FaultAt | None = None
+        # What somebody else does just before an operation, once.
+        self.before: dict[str, Callable[[], object]] = {}
         # The operations of all requests in their order, those that got no answer among them.
         self.requests: list[str] = []
         self.lock = threading.Lock()
@@ -203,6 +206,7 @@ def _handler(github: FakeGitHub) -> type[BaseHTTPRequestHandler]:
                 self.fail(name, fault, operation, query, body)
                 return
             with github.lock:
+                github.before.pop(name, lambda: None)()
                 answer = self.carried_out(operation, query, body)
             self.answer(name, answer)
 
