@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -281,7 +282,15 @@ def _folder() -> Iterator[Path]:
     try:
         yield Path(folder.path)
     finally:
-        folder.remove()
+        if _is_first_process():
+            # The container ends with us, and all in it; tens of thousands of files take their time.
+            threading.Thread(target=folder.remove, daemon=True).start()
+        else:
+            folder.remove()
+
+
+def _is_first_process() -> bool:
+    return os.getpid() == 1
 
 
 def _bytecode(folder: Path) -> dict[str, str]:

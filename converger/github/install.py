@@ -72,6 +72,8 @@ def install_project(
 ) -> Installed:
     """Install what the project in `folder` (in `repository`) depends on into the new folder `into`.
 
+    Caches are there, too; whoever made the folder removes it.
+
     `inputs.install` is the command, `none`, or None: then by what the repository says. `own` is our environment;
     `say` gets lines for the log, safe for a runner, without the texts of `hidden`.
 
@@ -94,22 +96,19 @@ def install_project(
         made.mkdir(parents=True)
     environment = installer_environment(own, places, inputs.env)
     installer = Installer(environment, began + limit, say, hidden)
-    try:
-        _system_packages(installer, inputs.system_packages)
-        if is_none:
-            return Installed(None, NONE, time.monotonic() - began)
-        _make_environment(installer, places, inputs, repository, folder)
-        if inputs.install:
-            source, root, steps = "the input install", folder, custom_steps(inputs.install)
-        else:
-            assert found is not None
-            source = os.path.relpath(found.path, os.path.realpath(repository))
-            root, steps = found.root, steps_for(found, places)
-        for step in steps:
-            _run(installer, step, root, source)
-        installer.say(f"Installed from {source} in {time.monotonic() - began:.1f} s")
-    finally:
-        shutil.rmtree(places.caches, ignore_errors=True)
+    _system_packages(installer, inputs.system_packages)
+    if is_none:
+        return Installed(None, NONE, time.monotonic() - began)
+    _make_environment(installer, places, inputs, repository, folder)
+    if inputs.install:
+        source, root, steps = "the input install", folder, custom_steps(inputs.install)
+    else:
+        assert found is not None
+        source = os.path.relpath(found.path, os.path.realpath(repository))
+        root, steps = found.root, steps_for(found, places)
+    for step in steps:
+        _run(installer, step, root, source)
+    installer.say(f"Installed from {source} in {time.monotonic() - began:.1f} s")
     return Installed(str(places.python), source, time.monotonic() - began)
 
 

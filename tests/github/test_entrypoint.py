@@ -218,6 +218,17 @@ time.sleep(0.2)
     assert pids.read_text() and not [pid for pid in pids.read_text().split() if Path(f"/proc/{pid}").exists()]
 
 
+def test_the_first_process_of_a_container_waits_for_no_removal(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("converger.github.evaluate._is_first_process", lambda: True)
+    job.store.commit("feature", {"app.py": b"two\n"})
+    assert job.run("pull_request", job.pull()).status == "converged"
+    wait_for(
+        lambda: not [path for path in Path("/tmp").glob("converger-run-*") if mark(path) == str(os.getpid())]
+    )
+
+
 def test_bad_inputs_have_outputs(job: Job) -> None:
     ran = job.run("pull_request", job.pull(), mode="comit")
     assert (ran.code, ran.status) == (2, "unevaluated") and "cannot be used" in ran.summary
