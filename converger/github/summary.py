@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LIMIT = 1_048_576
 """Bytes that the runner takes for the summary of a step; of a longer one it takes nothing."""
 
-_ALL = Room(edges=450, rows=500, conflicts=100, lines=200, files=True)
+_ALL = Room(boxes=60, rows=500, conflicts=100, lines=200, files=True)
 _TAIL = "\n"
 
 

@@ -1,22 +1,21 @@
-"""The parts of the Markdown report: graph, heads, proof, conflicts, files. Each gives lines, or []."""
+"""The parts of the Markdown report: graph, heads, proof, downgrades, files. Each gives lines, or []."""
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timezone
 from typing import TYPE_CHECKING
 
-from converger.plan import moment
 from converger.report.json import relative_path
-from converger.report.markup import code, fence, fenced, folded, link, prose, table
-from converger.report.verdicts import server_name
-from converger.report.visible import one_line, visible
+from converger.report.markup import code, fence, folded, link, prose, table
+from converger.report.text import counted
+from converger.report.verdicts import IN_SHORT, server_name
+from converger.report.visible import block, visible
+from converger.report.whose import THIS, whose
 
 if TYPE_CHECKING:
-    from converger.history import Graph
-    from converger.outcome import Outcome
-    from converger.proof.model import Conflict, Location, PathResult
+    from converger.proof.model import DowngradeRun, PathResult
     from converger.report.result import Result
 
 _ID = 40
@@ -24,6 +23,12 @@ _MESSAGE = 100
 _NAME = 60
 _SHORT_COMMIT = 8
 _MOST_IDS = 4
+_OPEN_ROWS = 8
+"""A longer table is folded."""
+
+_TOGETHER = "\u00a0"
+"""Keeps a narrow cell on one line."""
+
 _MERMAID_CHARACTERS = 40_000
 """GitHub's Mermaid draws no text beyond 50,000 characters, and no more than 500 edges."""
 
@@ -32,7 +37,7 @@ _MERMAID_CHARACTERS = 40_000
 class Room:
     """How much of everything there is room for."""
 
-    edges: int
+    boxes: int
     rows: int
     conflicts: int
     lines: int
@@ -41,44 +46,21 @@ class Room:
 
 def graph_part(result: Result, room: Room) -> list[str]:
     """The ancestor, the branches and the merges, drawn by Mermaid; a sentence where that is too large."""
-    from converger.report.mermaid import mermaid
-    from converger.report.selection import select
+    from converger.report.sketch import sketch
 
-    outcome = result.outcome
-    if outcome.graph is None or not outcome.graph.revisions or room.edges == 0:
+    found = sketch(result, room.boxes)
+    if found is None:
         return []
-    view = select(_with_merges(outcome, outcome.graph), outcome.lines)
-    drawn = mermaid(view)
-    edges = sum(len(node.parents) + len(node.backward) for node in view.nodes)
-    if edges > room.edges or sum(map(len, drawn)) > _MERMAID_CHARACTERS:
+    if found.lines is None or sum(map(len, found.lines)) > _MERMAID_CHARACTERS:
         return [
-            f"The graph has {len(view.nodes)} revisions to show, too many for a drawing here: "
+            f"The graph has {found.revisions} revisions to show, too many for a drawing here: "
             "`alembic-converger graph` draws it."
         ]
-    return fence(drawn, "mermaid")
-
-
-def _with_merges(outcome: Outcome, graph: Graph) -> Graph:
-    """The history with the merges on top, where they are or may be written."""
-    from converger.history.model import Revision
-
-    if outcome.status not in ("merged", "would-merge"):
-        return graph
-    merges = [merge for line in outcome.lines for merge in line.merges]
-    return graph.with_revisions(
-        Revision(
-            merge.revision,
-            merge.parents,
-            message=merge.message,
-            create_date=moment(merge.create_date).astimezone(timezone.utc).isoformat(" "),
-        )
-        for merge in merges
-        if merge.revision not in graph.revisions
-    )
+    return fence(found.lines, "mermaid")
 
 
 def heads_part(result: Result, room: Room) -> list[str]:
-    """The heads that are to meet: revision, message, file, author, and what brought it."""
+    """The heads that are to meet: revision with a link to its file, message, and who and what brought it."""
     graph = result.outcome.graph
     heads = apart(result)
     if graph is None or len(heads) < 2:
@@ -86,26 +68,33 @@ def heads_part(result: Result, room: Room) -> list[str]:
     rows = []
     for head in heads[: room.rows]:
         revision = graph.revisions[head]
-        origin = result.origins.get(head)
-        brought = []
-        if origin is not None and origin.pull_request is not None:
-            brought.append(link(f"#{origin.pull_request}", result.pull_url(origin.pull_request)))
-        elif origin is not None and origin.commit is not None:
-            brought.append(commit_link(result, origin.commit))
-        author = code(origin.author or "", _NAME) if origin is not None else ""
         rows.append(
             (
-                code(head, _ID),
+                file_link(result, revision.path, revision.line, shown=head),
                 prose(revision.message, _MESSAGE),
-                file_link(result, revision.path, revision.line),
-                author,
-                " ".join(brought),
+                _brought_by(result, head),
             )
         )
-    out = table(("head", "message", "file", "author", "brought by"), rows)
+    columns = 3 if any(brought for _, _, brought in rows) else 2
+    out = table(("head", "message", "brought by")[:columns], [row[:columns] for row in rows])
     if len(heads) > room.rows:
         out += ["", f"and {len(heads) - room.rows} more heads."]
-    return out
+    return out if len(heads) <= _OPEN_ROWS else folded(f"The {len(heads)} heads", out)
+
+
+def _brought_by(result: Result, head: str) -> str:
+    origin = result.origins.get(head)
+    what = ""
+    if whose(result, head) == THIS:
+        what = THIS
+    elif origin is not None and origin.pull_request is not None:
+        what = link(f"#{origin.pull_request}", result.pull_url(origin.pull_request))
+    elif origin is not None and origin.commit is not None:
+        what = commit_link(result, origin.commit)
+    elif side := whose(result, head):
+        what = code(side, _NAME)
+    author = code(origin.author or "", _NAME) if origin is not None else ""
+    return " by ".join(filter(None, (what, author))) if what else author
 
 
 def apart(result: Result) -> tuple[str, ...]:
@@ -120,28 +109,44 @@ def apart(result: Result) -> tuple[str, ...]:
 def proof_part(result: Result, room: Room) -> list[str]:
     """The starting states, with what was run from there, what came of it and how long it took."""
     proof = result.outcome.proof
-    if proof is None or not proof.paths:
+    if proof is None or not proof.paths or proof.verdict not in IN_SHORT:
         return []
+    merges = {merge.revision for line in result.outcome.lines for merge in line.merges}
+    # Where databases end up different, that every upgrade succeeded is no good news.
+    good = "no error" if proof.verdict == "differ" else "✅ ok"
     rows = []
     shown = sorted(proof.paths, key=lambda path: path.result == "ok")[: room.rows]
     for path in (path for path in proof.paths if path in shown):
         ok = path.result == "ok"
         rows.append(
             (
-                state(path.start) if path.start else "*empty*",
-                _order(path),
-                "✅ ok" if ok else "❌ **failed**",
-                f"{path.seconds:.2f} s",
+                _start(path, result),
+                _order(path, merges),
+                (good if ok else "❌ fails").replace(" ", _TOGETHER),
+                f"{path.seconds:.2f}{_TOGETHER}s",
             )
         )
-    out = [
-        f"**Proof on {prose(server_name(proof), _NAME)}: {proof.verdict}**",
-        "",
-        *table(("a database at", "then runs", "result", "time"), rows),
-    ]
+    out = table(("a database at", "runs", "result", "time"), rows)
     if len(proof.paths) > len(shown):
         out += ["", f"and {len(proof.paths) - len(shown)} more starting states."]
-    return out
+    if len(rows) > _OPEN_ROWS:
+        out = folded(counted(len(proof.paths), "starting state"), out)
+    said = IN_SHORT[proof.verdict]
+    if not proof.coverage.whole and proof.verdict == "commute":
+        said = "no conflict so far, but it was cut short"
+    return [f"#### Proof on {prose(server_name(proof), _NAME)}: {said}", "", *out]
+
+
+def _start(path: PathResult, result: Result) -> str:
+    if not path.start:
+        return "*empty*"
+    shown = state(path.start)
+    if len(path.start) == 1:
+        if side := whose(result, path.start[0]):
+            return f"{shown}, {THIS if side == THIS else code(side, _NAME)}"
+        if any(path.start == line.base_state for line in result.outcome.lines):
+            return f"{shown}, the ancestor"
+    return shown
 
 
 def state(heads: Sequence[str]) -> str:
@@ -152,133 +157,103 @@ def state(heads: Sequence[str]) -> str:
     return ", ".join(names) if names else "an empty database"
 
 
-def _order(path: PathResult) -> str:
-    order = path.order
+def _order(path: PathResult, merges: set[str]) -> str:
+    """The revisions that were run; the merges, which change nothing, only where there is nothing else."""
+    stopped = "" if path.result == "ok" else ", then fails"
+    order = [revision for revision in path.order if revision not in merges]
     if not order:
-        return "nothing" if path.result == "ok" else "the first step failed"
-    stopped = "" if path.result == "ok" else ", then failed"
-    if len(order) > _MOST_IDS + 1:
-        ends = f"{code(order[0], _ID)} … {code(order[-2], _ID)}, {code(order[-1], _ID)}"
-        return f"{ends} ({len(order)} revisions){stopped}"
-    return ", ".join(code(revision, _ID) for revision in order) + stopped
+        return "only the merge" if path.order else "nothing" if path.result == "ok" else "fails at once"
+    names = [code(revision, _ID) for revision in order]
+    if len(names) > _MOST_IDS:
+        return f"{names[0]} … {names[-2]}, {names[-1]} ({len(names)} in all){stopped}"
+    return ", ".join(names) + stopped
 
 
-def conflicts_part(result: Result, room: Room) -> list[str]:
-    """Each conflict: where, with both places in the code, on what, the statement, the error, the advice.
-
-    The first one is open, the others are folded.
-    """
-    proof = result.outcome.proof
-    if proof is None or not proof.conflicts:
-        return []
-    out: list[str] = []
-    for number, conflict in enumerate(proof.conflicts[: room.conflicts]):
-        title, body = _conflict(conflict, result, room)
-        out += [
-            "",
-            *(_open(title, body) if number == 0 else folded(_plain_title(conflict, number + 1), body)),
-        ]
-    if len(proof.conflicts) > room.conflicts:
-        out += ["", f"and {len(proof.conflicts) - room.conflicts} more conflicts."]
-    return out[1:]
-
-
-def _open(title: str, body: list[str]) -> list[str]:
-    return [f"#### {title}", "", *body]
-
-
-def _plain_title(conflict: Conflict, number: int) -> str:
-    """For `<summary>`, which is HTML: nothing of the repository, only our kind."""
-    kind = "" if conflict.kind == "unclassified" else f": {_kind(conflict)}"
-    return f"Conflict {number}{kind}"
-
-
-def _kind(conflict: Conflict) -> str:
-    return "".join(c for c in conflict.kind if c.isascii() and (c.isalnum() or c == "-"))[:60]
-
-
-def _conflict(conflict: Conflict, result: Result, room: Room) -> tuple[str, list[str]]:
-    names = [_named(revision, result) for revision in dict.fromkeys(conflict.revisions) if revision]
-    between = f"Between {' and '.join(names)}" if len(names) > 1 else f"In {''.join(names)}"
-    on = f"on a database at {state(conflict.state)}" if conflict.state else "on an empty database"
-    kind = "Conflict" if conflict.kind == "unclassified" else f"Conflict: {_kind(conflict)}"
-    out = [f"{between}, {on}."]
-    if conflict.objects:
-        names = [code(name, 80) for name in conflict.objects[:10]]
-        out += ["", f"Concerning {', '.join(names)}{' and others' if len(conflict.objects) > 10 else ''}."]
-    for place in (conflict.location, conflict.other_location):
-        if place is not None:
-            out += ["", *_place(place, result)]
-    if conflict.differences:
-        lines = [visible(one_line(line, 300)) for line in conflict.differences[: room.lines]]
-        if len(conflict.differences) > room.lines:
-            lines.append(f"... and {len(conflict.differences) - room.lines} more")
-        out += ["", "What ends different:", "", *fence(lines, "text")]
-    if conflict.statement:
-        out += ["", "The statement:", "", *fenced(conflict.statement, "sql", lines=room.lines)]
-    if conflict.error:
-        out += ["", "What the database said:", "", *fenced(conflict.error, "text", lines=room.lines)]
-    if conflict.advice:
-        out += ["", f"**What to do:** {prose(conflict.advice, 1500)}"]
-    if conflict.kind != "unclassified":
-        out += ["", f"`alembic-converger explain {_kind(conflict)}` says more about this kind."]
-    return kind, out
-
-
-def _named(id: str, result: Result) -> str:
+def named(id: str, result: Result) -> str:
+    """A revision with its message and its side."""
     graph = result.outcome.graph
     revision = graph.revisions.get(id) if graph is not None else None
-    message = prose(revision.message, _MESSAGE) if revision is not None else ""
-    return f"{code(id, _ID)} ({message})" if message else code(id, _ID)
+    about = (prose(revision.message, _MESSAGE) if revision is not None else "", where(id, result))
+    shown = ", ".join(filter(None, about))
+    return f"{code(id, _ID)} ({shown})" if shown else code(id, _ID)
 
 
-def _place(place: Location, result: Result) -> list[str]:
-    """A link to the line, and the line in its surroundings, marked as a diff marks a change."""
-    out = [f"{file_link(result, place.path, place.line)}:"]
-    around = result.source_around(place)
-    if around is None:
-        return [f"{file_link(result, place.path, place.line)}"]
-    first, lines = around
-    width = len(str(first + len(lines) - 1))
-    shown = []
-    for number, line in enumerate(lines, first):
-        mark = "!" if number == place.line else " "
-        text = visible(line.expandtabs(4))
-        shown.append(f"{mark} {number:>{width}}  {text[:200]}{'...' if len(text) > 200 else ''}".rstrip())
-    return [*out, "", *fence(shown, "diff")]
+def where(id: str, result: Result) -> str:
+    """The side of a revision as a part of a sentence."""
+    side = whose(result, id)
+    if side is None:
+        return ""
+    return f"in {THIS}" if side == THIS else f"on {code(side, _NAME)}"
+
+
+def downgrade_part(result: Result) -> list[str]:
+    """What the downgrades do; folded unless merging is what breaks them."""
+    proof = result.outcome.proof
+    if proof is None:
+        return []
+    downgrade = proof.downgrade
+    behind = [run for run in downgrade.runs if run.merged and run.target]
+    if not behind:
+        # Its one line is among how it was looked at.
+        return []
+    out = ["`alembic downgrade -1` is ambiguous behind a merge. Instead:", ""]
+    rows = [
+        (
+            code(f"alembic downgrade {run.target}", 2 * _ID + 20),
+            code(run.branch, _ID) if run.branch else "all branches",
+            _downgrade_result(run),
+        )
+        for run in behind[:_OPEN_ROWS]
+    ]
+    out += table(("command", "takes back", "result"), rows)
+    if len(behind) > _OPEN_ROWS:
+        out += ["", f"and {len(behind) - _OPEN_ROWS} more, one for each head."]
+    if downgrade.detail:
+        out += ["", f"{prose(downgrade.detail, 400)}."]
+    for run in behind[:_OPEN_ROWS]:
+        if run.by_merging:
+            out += _trouble(run)
+    if downgrade.by_merging:
+        return ["#### Merging breaks downgrades", "", *out]
+    return folded("How to downgrade behind the merge", out)
+
+
+_DOWNGRADES = {"restores": "✅ restores", "leaves-residue": "leaves residue", "not-run": "not run"}
+
+
+def _downgrade_result(run: DowngradeRun) -> str:
+    said = _DOWNGRADES.get(run.result, "fails")
+    if run.by_merging:
+        return f"❌ {said}, because of the merge"
+    return said if run.result in ("restores", "not-run") else f"{said}, without the merge too"
+
+
+def _trouble(run: DowngradeRun) -> list[str]:
+    lines = [text for text in (*run.differences[:6], run.statement, run.error) if text]
+    if len(run.differences) > 6:
+        lines.insert(6, f"and {len(run.differences) - 6} more")
+    where = f" fails at {code(run.revision, _ID)}" if run.revision else ""
+    where = " leaves another database than there was before" if run.result == "leaves-residue" else where
+    said = [line for text in lines for line in block(text, width=110, lines=8)]
+    command = code(f"alembic downgrade {run.target}", 2 * _ID + 20)
+    return ["", f"{command}{where or ' fails'}:", "", *fence(said, "text")] if said else []
 
 
 def files_part(result: Result, room: Room) -> list[str]:
     """The merge revisions with their content, ready to be committed by hand; folded."""
     outcome = result.outcome
-    if not room.files or outcome.status not in ("merged", "would-merge"):
+    if not room.files or outcome.status not in ("merged", "would-merge") or not outcome.files:
         return []
     root = outcome.project.root if outcome.project is not None else None
     out: list[str] = []
     for file in outcome.files:
         text = file.content.decode("utf-8", "backslashreplace")
-        body = [code(relative_path(file.path, root)), "", *fence(map(visible, text.splitlines()), "python")]
-        out += ["", *folded("The merge revision as a file", body)]
-    return out[1:]
-
-
-def downgrade_part(result: Result) -> list[str]:
-    """What the downgrades do; folded unless merging is what breaks them."""
-    from converger.report.downgrade_text import downgrade_text
-    from converger.report.look import Look
-
-    proof = result.outcome.proof
-    if proof is None:
-        return []
-    lines = downgrade_text(proof.downgrade, Look())
-    # Its one line is among how it was looked at.
-    if len(lines) < 2:
-        return []
-    body = fence(lines, "text")
-    title = f"Downgrade: {proof.downgrade.result}"
-    if proof.downgrade.by_merging:
-        return [f"**{title}, and merging is the cause**", "", *body]
-    return folded(title, body)
+        out += ["", code(relative_path(file.path, root)), ""]
+        out += fence(map(visible, text.splitlines()), "python")
+    ready = "" if result.written is not None else ", ready to be added by hand"
+    count = len(outcome.files)
+    title = f"The {count} merge revisions as files" if count > 1 else "The merge revision as a file"
+    return folded(f"{title}{ready}", out[1:])
 
 
 def problems_part(result: Result, room: Room) -> list[str]:
@@ -294,11 +269,14 @@ def problems_part(result: Result, room: Room) -> list[str]:
     return out
 
 
-def file_link(result: Result, path: str, line: int | None) -> str:
-    """A path as code, linked to the commit that has it."""
-    shown = code(path if line is None else f"{path}:{line}")
+def file_link(
+    result: Result, path: str, line: int | None, *, shown: str | None = None, short: bool = False
+) -> str:
+    """A path as code, linked to the commit that has it; `short`: its last part only, `shown`: another text."""
+    name = os.path.basename(path) if short else path
+    text = code(shown, _ID) if shown is not None else code(name if line is None else f"{name}:{line}")
     url = result.file_url(path, line)
-    return link(shown, url) if url and shown else shown
+    return link(text, url) if url and text else text
 
 
 def commit_link(result: Result, commit: str) -> str:

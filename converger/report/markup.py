@@ -58,7 +58,9 @@ def prose(text: str, limit: int | None = None) -> str:
             body = joined[: len(joined) - len(tail)]
             while tail[:1] == ")" and body.count("(") > body.count(")"):
                 body, tail = f"{body})", tail[1:]
-            out.append(code(body) + tail)
+            # One that is closed behind further words is ours, too.
+            begin = "(" if len(body) > 1 and body[0] == "(" and body.count("(") > body.count(")") else ""
+            out.append(begin + code(body[len(begin) :]) + tail)
 
     for position, word in enumerate(one_line(text, limit).split(" ")):
         if _is_plain(word, first=position == 0):

@@ -39,15 +39,8 @@ def reparent_hint(graph: Graph, lines: tuple[LinePlan, ...], look: Look) -> list
 
 def reparent_advice(outcome: Outcome, look: Look) -> list[str]:
     """For a merge that was refused because the order matters: how to leave one order only. [] where that is no way."""
-    proof, graph = outcome.proof, outcome.graph
-    if proof is None or graph is None or proof.verdict not in ("one-order", "differ"):
-        return []
-    merging = [line for line in outcome.lines if line.merges]
-    if len(merging) != 1:
-        return []
-    results = [(way, order_result(way, graph, proof.paths)) for way in reparentings(graph, merging[0])]
-    ways = [way for way, result in results if result == "works"]
-    if not ways:
+    ways, proof = ways_that_work(outcome), outcome.proof
+    if not ways or proof is None:
         return []
     out = [look.paint("bold", "Instead of a merge: re-parent, so that only one order is left")]
     for way in ways:
@@ -66,6 +59,18 @@ def reparent_advice(outcome: Outcome, look: Look) -> list[str]:
                 break_on_hyphens=False,
             )
     return [*out, f"  We never edit a migration. {_PAGE} says how to find out, and what to do if one has."]
+
+
+def ways_that_work(outcome: Outcome) -> list[Reparenting]:
+    """The ways to one line of history whose only order the proof saw work, where merging was refused for its orders."""
+    proof, graph = outcome.proof, outcome.graph
+    if proof is None or graph is None or proof.verdict not in ("one-order", "differ"):
+        return []
+    merging = [line for line in outcome.lines if line.merges]
+    if len(merging) != 1:
+        return []
+    ways = reparentings(graph, merging[0])
+    return [way for way in ways if order_result(way, graph, proof.paths) == "works"]
 
 
 def _edit(way: Reparenting, look: Look) -> str:

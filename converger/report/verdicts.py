@@ -21,6 +21,15 @@ MEANING = {
     "unevaluated": "we could not look",
 }
 
+IN_SHORT = {
+    "commute": "every order works, and all databases end alike",
+    "one-order": "they work in one order only",
+    "neither-order": "they break each other in every order",
+    "differ": "nothing fails, but databases end up different",
+    "broken": "a migration fails on its own, without the other branch",
+}
+"""For a line that has to be understood at a glance."""
+
 
 def server_name(proof: Proof) -> str:
     """The kind of database and its version, as people write it."""

@@ -46,6 +46,9 @@ _PAGE = """\
   .top b {{ color: {text}; }}
   .top i {{ font-style: normal; font-size: 12px; border: 1px solid {border}; border-radius: 2em; padding: 0 6px; }}
   .markdown-body {{ box-sizing: border-box; padding: 16px; font-size: 14px; background: {background}; }}
+  .changed {{ color: {changed}; background: {changed_bar}; }}
+  .added {{ color: {added}; background: {added_bar}; }}
+  .removed {{ color: {removed}; background: {removed_bar}; }}
   .mermaid {{ text-align: center; background: none !important; padding: 0 !important; }}
 </style>
 <div class="box"><div class="top"><b>{who}</b> <i>bot</i> &nbsp;{did}</div>
@@ -75,6 +78,12 @@ _LOOKS = {
         "bar": "#f6f8fa",
         "muted": "#59636e",
         "text": "#1f2328",
+        "changed": "#953800",
+        "changed_bar": "#ffd8b5",
+        "added": "#116329",
+        "added_bar": "#dafbe1",
+        "removed": "#82071e",
+        "removed_bar": "#ffebe9",
     },
     "dark": {
         "css": "github-markdown-dark.css",
@@ -84,6 +93,12 @@ _LOOKS = {
         "bar": "#151b23",
         "muted": "#9198a1",
         "text": "#f0f6fc",
+        "changed": "#ffdfb6",
+        "changed_bar": "#5a1e02",
+        "added": "#aff5b4",
+        "added_bar": "#033a16",
+        "removed": "#ffdcd7",
+        "removed_bar": "#67060c",
     },
 }
 
@@ -137,15 +152,29 @@ class Browser:
 
 
 def rendered(markdown: str) -> str:
-    """The HTML of a comment; blocks of Mermaid are left to Mermaid."""
+    """The HTML of a comment; blocks of Mermaid are left to Mermaid. Of the colours of code only a diff's are there."""
     from markdown_it import MarkdownIt
 
+    def block(found: re.Match[str]) -> str:
+        if found[1] == "mermaid":
+            return f'<pre class="mermaid">{found[2]}</pre>'
+        lines = [
+            next(
+                (
+                    f'<span class="{kind}">{line}</span>'
+                    for mark, kind in marks.items()
+                    if line.startswith(mark)
+                ),
+                line,
+            )
+            for line in found[2].split("\n")
+        ]
+        return "<pre><code>{}</code></pre>".format("\n".join(lines))
+
+    marks = {"! ": "changed", "+ ": "added", "- ": "removed"}
     text = MarkdownIt("gfm-like", {"html": True, "linkify": True}).render(markdown)
     return re.sub(
-        r'<pre><code class="language-mermaid">(.*?)</code></pre>',
-        r'<pre class="mermaid">\1</pre>',
-        text,
-        flags=re.DOTALL,
+        r'<pre><code class="language-(mermaid|diff)">(.*?)</code></pre>', block, text, flags=re.DOTALL
     )
 
 

@@ -310,11 +310,19 @@ def git_conflict(shop: Shop) -> str:
 
 
 def unreadable(shop: Shop) -> str:
-    """A revision file with a mistake in it."""
+    """A revision whose parent nobody has."""
     shop.add("feature", "alice", *PHONE)
-    broken = b'"""add vat"""\nrevision = "aa"\ndown_revision = None\n\n\ndef upgrade()\n    pass\n'
-    shop.store.commit("feature", {f"{VERSIONS}/aa10_vat.py": broken})
+    shop.add("feature", "alice", "63a9c0de5b17", "add a second phone number", "1fa7d94e2c61", "pass")
     assert shop.on_pull_request().code == 3
+    return comment(shop)
+
+
+def unrelated(shop: Shop) -> str:
+    """A second base, by mistake, in a file with another mistake."""
+    shop.add("feature", "alice", *PHONE)
+    broken = b'"""add vat"""\nrevision = "aa10"\ndown_revision = None\n\n\ndef upgrade()\n    pass\n'
+    shop.store.commit("feature", {f"{VERSIONS}/aa10_vat.py": broken})
+    assert shop.on_pull_request().code == 1
     return comment(shop)
 
 
@@ -394,6 +402,28 @@ def check(shop: Shop) -> str:
     return comment(shop)
 
 
+def several(shop: Shop) -> str:
+    """Two conflicts, in branches of several revisions."""
+    drop = ("d41f8a2075be", "drop the notes", "0b6e17fa93c8", 'op.drop_column("orders", "note")', "pass")
+    note = ("0b6e17fa93c8", "add notes", RENAME[0], *add("orders", "note"))
+    shop.through_pull_request("bob", "clients", RENAME, note, drop)
+    shop.add("feature", "alice", *PHONE)
+    shop.add(
+        "feature",
+        "alice",
+        "63a9c0de5b17",
+        "add a note to orders",
+        PHONE[0],
+        *add("orders", "note", "sa.Text"),
+    )
+    shop.add(
+        "feature", "alice", "f2905eb8d1c4", "add when to call", "63a9c0de5b17", *add("customers", "call_at")
+    )
+    shop.checkout()
+    assert shop.on_pull_request().code == 1
+    return comment(shop)
+
+
 def unproven(shop: Shop) -> str:
     """skip-validation."""
     shop.through_pull_request("bob", "shipping", STATUS, SHIPPED)
@@ -428,7 +458,7 @@ def many(shop: Shop) -> str:
             "main", "bob", id, f"add column number {number}", BASE, *add("customers", f"column_{number}")
         )
     shop.checkout()
-    assert shop.job.run("push", shop.job.push(), mode="pull-request", proof_budget="60").code == 0
+    assert shop.job.run("push", shop.job.push(), mode="pull-request", proof_budget="15").code == 0
     return shop.store.pulls[-1].body
 
 
@@ -444,8 +474,8 @@ def read_only(shop: Shop) -> str:
 SCENES = {
     play.__name__.replace("_", "-"): play
     for play in (
-        merged, refused, neither, differ, three, fork, base_forked, git_conflict, unreadable, unevaluated,
-        unreachable, resolved, fix, check, unproven, broken, read_only, many,
+        merged, refused, neither, differ, three, fork, base_forked, git_conflict, unreadable, unrelated, unevaluated,
+        unreachable, resolved, fix, check, several, unproven, broken, read_only, many,
     )
 }  # fmt: skip
 

@@ -55,7 +55,10 @@ PROOF = Proof(
         PathResult((HEADS[1],), ("2903b6252f31", HEADS[0], "6aaf7c3db2da"), "ok", 0.05),
     ),
     downgrade=Downgrade("restores"),
-    notes=(Note("environment", "Python 3.11.7, Alembic 1.20.1, SQLAlchemy 2.1.9"),),
+    notes=(
+        Note("environment", "Python 3.11.7, Alembic 1.20.1, SQLAlchemy 2.1.9"),
+        Note("coverage", "2 of 2 pairs of revisions compared in every state, 8 steps"),
+    ),
     coverage=Coverage(2, 2, 8),
 )
 SOURCE = b'"""add profiles"""\n\ndef upgrade():\n    op.add_column("workflows", sa.Column("profile", sa.Text()))\n\n'
@@ -97,7 +100,8 @@ def result(found: Outcome | None = None, **more: Any) -> Result:
         "head": Looked(SHA["head"], "feature"),
         "base": Looked(SHA["base"], "main"),
         "pull_request": 7,
-        "origins": {HEADS[0]: Origin("alice", commit=SHA["head"]), HEADS[1]: Origin("bob", 12)},
+        "origins": {HEADS[0]: Origin("alice", 7), HEADS[1]: Origin("bob", 12, SHA["base"])},
+        "files_at": {"v/b61c.py": SHA["base"]},
         "not_written": "mode: check writes nothing",
         "local": Local("feature", "origin", "main", ("-c", "api/alembic.ini")),
         "run_url": "https://github.com/octo/shop/actions/runs/123",

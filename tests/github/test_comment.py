@@ -76,14 +76,17 @@ HOSTILE = [
         (written(), "### ✅ Merged 2 heads into `6aaf7c3db2da`, proven on PostgreSQL 15.18 in 1.9 s"),
         (
             conflicting(),
-            "### ❌ 2 heads that do not fit together: the branches work in one order only; databases that run the "
-            "other one break",
+            "### ❌ 2 heads that do not fit together: they work in one order only",
+        ),
+        (
+            written("pull-request", None),
+            "### ✅ Merges 2 heads into `6aaf7c3db2da`, proven on PostgreSQL 15.18 in 1.9 s",
         ),
         (one_head(), "### ✅ One head: `d135e472622c` (resolved)"),
         (unreadable(), "### ❓ Could not evaluate: 1 problem in the revision files"),
         (
             result(situation="base-forked"),
-            "### ⚠️ `main` has 2 heads already to be merged. They fit together, proven on PostgreSQL 15.18 in 1.9 s",
+            "### ⚠️ `main` has 2 heads already. They fit together, proven on PostgreSQL 15.18 in 1.9 s",
         ),
     ],
 )
@@ -99,6 +102,8 @@ def test_never_fine_when_it_is_not() -> None:
         result(outcome("would-merge", proof=skipped)),
         replace(written(), outcome=outcome("merged", proof=skipped)),
         replace(written(), outcome=outcome("merged", proof=cut)),
+        replace(written("pull-request"), outcome=outcome(proof=cut)),
+        result(outcome(proof=cut)),
         unreadable(),
         conflicting(),
         result(outcome("unevaluated", proof=None, files=())),
@@ -109,7 +114,8 @@ def test_never_fine_when_it_is_not() -> None:
         if found.outcome.proof is skipped:
             assert "WITHOUT ANY PROOF" in line and "proven" not in line and "fit together" not in line
         if found.outcome.proof is cut:
-            assert "CUT SHORT: 1 of 2" in line
+            assert "CUT SHORT: 1 of 2" in line and "fit together" not in line and "proven" not in line
+            assert "every order works" not in report(found)
 
 
 def test_the_parts() -> None:
@@ -119,14 +125,14 @@ def test_the_parts() -> None:
     assert f"https://github.com/octo/shop/blob/{SHA['head']}/v/7fbf.py#L12" in links
     assert "https://github.com/octo/shop/pull/12" in links
     for part in (
-        "| head | message | file | author | brought by |",
-        "| `7fbf463be9a7` | add profiles | [`v/7fbf.py:12`]",
-        "`alice` | [`aaaaaaaa`](https://github.com/octo/shop/commit/aaaa",
-        "| `bob` | [#12](https://github.com/octo/shop/pull/12)",
-        "| *empty* | `d135e472622c` … `b61cf349aa4b`, `6aaf7c3db2da` (5 revisions)"
-        if len(PROOF.paths[0].order) > 5
-        else "| *empty* | `d135e472622c`, `2903b6252f31`",
-        "✅ ok | 0.51 s |",
+        "| head | message | brought by |",
+        "| [`7fbf463be9a7`](https://github.com/octo/shop/blob/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/v/7fbf.py#L12) "
+        "| add profiles | this pull request by `alice` |",
+        "| rename workflows | [#12](https://github.com/octo/shop/pull/12) by `bob` |",
+        "#### Proof on PostgreSQL 15.18: every order works, and all databases end alike",
+        "| *empty* | `d135e472622c`, `2903b6252f31`, `7fbf463be9a7`, `b61cf349aa4b` | ✅\u00a0ok | 0.51\u00a0s |",
+        "| `7fbf463be9a7`, this pull request | `b61cf349aa4b` |",
+        "| `b61cf349aa4b`, `main` | `2903b6252f31`, `7fbf463be9a7` |",
         "**Nothing was written**: mode: check writes nothing.",
         "Looked at `feature` at [`aaaaaaaa`]",
         "merged in memory with `main` at [`bbbbbbbb`]",
@@ -137,10 +143,21 @@ def test_the_parts() -> None:
     ):
         assert part in text, part
     drawn = re.search(r"```mermaid\n(.*?)```", text, re.DOTALL)
-    assert drawn and drawn[1].startswith("flowchart BT\n")
-    # The merge is on top of both heads, and it alone is the head.
-    assert drawn[1].count("(head)") == 0 and drawn[1].count("#40;head#41;") == 1
-    assert "6aaf7c3db2da #40;head#41;" in drawn[1]
+    assert drawn and drawn[1].splitlines() == [
+        "flowchart LR",
+        '    n0["6aaf7c3db2da #40;head#41;<br/>merge revision"]',
+        '    n1["7fbf463be9a7<br/>add profiles<br/>in this pull request"]',
+        '    n2["2903b6252f31<br/>add ids"]',
+        '    n3["b61cf349aa4b<br/>rename workflows<br/>on main"]',
+        '    n4["d135e472622c<br/>add fields"]',
+        "    n1 --> n0",
+        "    n3 --> n0",
+        "    n2 --> n1",
+        "    n4 --> n2",
+        "    n4 --> n3",
+        "    classDef planned stroke:#2da44e,stroke-width:3px,stroke-dasharray:6 4",
+        "    class n0 planned",
+    ]
 
 
 def test_commands_to_copy() -> None:
@@ -166,13 +183,16 @@ def test_a_conflict_has_both_places_in_the_code() -> None:
         "! 2      op.rename_table('workflows', 'flows')",
     ]
     for part in (
-        "#### Conflict: renamed-table",
-        "Between `7fbf463be9a7` (add profiles) and `b61cf349aa4b` (rename workflows), on a database at `b61cf349aa4b`",
-        "ALTER TABLE workflows ADD COLUMN profile TEXT",
-        'relation "workflows" does not exist',
-        "**What to do:** `7fbf463be9a7` works on its own branch",
+        "#### Conflict over `table workflows`",
+        "After `b61cf349aa4b` (rename workflows, on `main`) has run, `7fbf463be9a7` (add profiles, in this pull "
+        "request) fails:",
+        'ALTER TABLE workflows ADD COLUMN profile TEXT\n-- relation "workflows" does not exist',
+        f"[`7fbf.py:4`](https://github.com/octo/shop/blob/{SHA['head']}/v/7fbf.py#L4), in this pull request:",
+        f"[`b61c.py:2`](https://github.com/octo/shop/blob/{SHA['base']}/v/b61c.py#L2), on `main`:",
+        "#### What to do\n\n`7fbf463be9a7` works on its own branch",
         "`alembic-converger explain renamed-table`",
-        "❌ **failed**",
+        "| ❌\u00a0fails |",
+        "    class n0,n1 conflict\n",
         "alembic-converger converge --dry-run -c api/alembic.ini",
     ):
         assert part in text, part
@@ -182,7 +202,8 @@ def test_a_conflict_has_both_places_in_the_code() -> None:
 def test_several_conflicts_are_folded_but_for_the_first() -> None:
     proof = replace(PROOF, verdict="differ", conflicts=(CONFLICT, CONFLICT, CONFLICT))
     page = render(comment_body(result(outcome("refused", files=(), proof=proof)), KEY))
-    assert len(page.named("h4")) == 2 and "Conflict 2: renamed-table" in page.text
+    assert len(page.named("h4")) == 3, "the first conflict, what to do, the proof"
+    assert {"Conflict 2: renamed-table", "Conflict 3: renamed-table"} <= set(page.text)
 
 
 def test_git_conflicts_do_not_hide_the_heads() -> None:
@@ -394,4 +415,4 @@ def test_the_oldest_of_several_is_kept_up_to_date() -> None:
 
 def test_heads_are_those_to_be_merged() -> None:
     text = comment_body(result(), KEY)
-    assert all(f"| `{head}` |" in text for head in HEADS)
+    assert all(f"| [`{head}`](" in text for head in HEADS)

@@ -117,7 +117,7 @@ def test_a_push_opens_a_pull_request_that_is_closed_when_it_is_not_needed(job: J
     (pull,) = job.store.pulls
     assert (pull.branch, pull.base, pull.open) == ("alembic-converger/main", "main", True)
     assert ran.outputs["pull-request-number"] == "1" and ran.outputs["pull-request-url"].endswith("/pull/1")
-    assert "fit together" in pull.body and len(heads(job, pull.branch)) == 1
+    assert "Merges 2 heads" in pull.body and len(heads(job, pull.branch)) == 1
     assert "Merge this pull request." in pull.body and "Merge that pull request." in ran.summary
     ran = job.again("push", job.push(), mode="pull-request")
     assert (ran.code, ran.outputs["pull-request-number"]) == (0, "1")

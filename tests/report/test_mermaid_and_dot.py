@@ -42,8 +42,9 @@ EVIL = [
 _MERMAID_LABEL = re.compile(r'    (n\d+)\["((?:[^\W_]|[ ,/]|#\d+;|<br/>)*)"\]')
 _MERMAID_EDGE = re.compile(r"    (n\d+) (-->|-\.->) (n\d+)")
 _MERMAID_REST = re.compile(
-    r"    (classDef (head stroke-width:3px,font-weight:bold|older stroke-dasharray:4 4)"
-    r"|class n\d+(,n\d+)* (head|older))"
+    r"    (classDef (head stroke-width:3px,font-weight:bold|older stroke-dasharray:4 4"
+    r"|(merge|planned|conflict) stroke:#[0-9a-f]{6},stroke-width:3px(,stroke-dasharray:6 4)?)"
+    r"|class n\d+(,n\d+)* (head|older|merge|planned|conflict))"
 )
 
 
