@@ -70,7 +70,8 @@ class Evaluator:
     """Evaluates what GitHub has now. `say` writes one line of the log.
 
     `install` and `converge` are `install.install_project` and `converge.converge`; `origins` finds who brought heads,
-    in a repository that is still there. `hidden` are texts that no output may show.
+    in a repository that is still there. `hidden` are texts that no output may show. `end_children` ends what the
+    project's code left running: a git that fetches has the token in its environment.
     """
 
     settings: Settings
@@ -81,6 +82,7 @@ class Evaluator:
     progress: Progress
     origins: Callable[[ScratchRepository, Merged, Graph, Sequence[str]], Mapping[str, Origin]]
     hidden: Sequence[str] = field(default=(), repr=False)
+    end_children: Callable[[], None] = lambda: None
 
     @contextmanager
     def look(self, bring: Callable[[ScratchRepository], Merged]) -> Iterator[Evaluation]:
@@ -204,6 +206,8 @@ class Evaluator:
                 return self.converge(options, self.progress)
         except ConvergerError as error:
             return replace(side.outcome(), status="unevaluated", reason=error)
+        finally:
+            self.end_children()
 
     def _options(self, root: Path) -> Options:
         """The options of `converge` in a work tree, or in a repository to be read through a GitTree."""

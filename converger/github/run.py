@@ -160,6 +160,7 @@ def _evaluate(
         LogProgress(log),
         partial(find_origins, subject=decision.subject, github=github),
         log.secrets,
+        with_whom.end_children,
     )
     key = configuration_key(settings.inputs)
     make = partial(result_of, settings, decision)

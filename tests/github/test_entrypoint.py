@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from converger.converge import converge as use_case
 from converger.github.install import Installed
 from converger.github.run import Collaborators, run
+from converger.outcome import Options, Outcome, Progress
 from tests.alembic_project import AlembicProject
 from tests.github.running import VERSIONS, Job, parse_outputs, start
 from tests.github.server.store import Store
@@ -260,6 +262,33 @@ print(Path("/proc", pid).exists())
         cwd=tmp_path,
     )
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_nothing_of_the_project_runs_beside_a_fetch(job: Job) -> None:
+    """git has the token in its environment, where root reads it: also when the branch moved, and all is done again."""
+    revision(job, "op.execute('CREATE TABLE x (id INTEGER)')")
+    environment, _, _ = job.environment("pull_request", job.pull(), skip_validation="true")
+    events: list[tuple[str, int]] = []
+
+    def fetches() -> int:
+        return sum(name.startswith("GIT") for name in job.world.github.requests)
+
+    def converge(options: Options, progress: Progress) -> Outcome:
+        if not events:
+            job.store.commit("feature", {"app.py": b"moved\n"})
+        events.append(("converge", fetches()))
+        return use_case(options, progress)
+
+    with_whom = Collaborators(
+        write=lambda line: None,
+        connect=lambda *_: job.world.client,
+        converge=converge,
+        end_children=lambda: events.append(("end", fetches())),
+    )
+    assert run(environment, with_whom) == 0
+    assert [name for name, _ in events] == ["converge", "end", "converge", "end", "end"]
+    counts = [count for _, count in events]
+    assert counts[0] == counts[1] < counts[2] == counts[3], "ended before the next fetch"
 
 
 def test_bytecode_of_what_was_installed(job: Job, tmp_path: Path) -> None:
