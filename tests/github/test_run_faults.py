@@ -25,7 +25,7 @@ from converger.github.marker import read_marker
 from converger.github.merged import Merged
 from converger.github.repository import ScratchRepository
 from converger.github.settings import Settings
-from tests.github.running import EMAIL, Job, Ran, start
+from tests.github.running import EMAIL, VERSIONS, Job, Ran, start
 from tests.github.server.http import FAULTS, GIT_FAULTS, FaultAt
 from tests.github.server.store import Comment, PullRequest, Store, Token
 from tests.github.server.world import TOKEN, graph_of, make_world
@@ -232,10 +232,23 @@ def prepare(name: str, folder: Path, memory: Memory) -> Prepared:
         writes = list(job.world.github.writes)
         scenario.run(job)
         assert job.world.github.writes == writes
-    changed = {name for name, found in made.after.branches.items() if before.branches.get(name) != found}
-    assert bool(changed) == scenario.writes
-    assert all(len(made.after.branches[name][2]) == 1 for name in changed)  # type: ignore[arg-type]
+        changed = {name for name, found in made.after.branches.items() if before.branches.get(name) != found}
+        assert bool(changed) == scenario.writes
+        for name in changed:
+            check_complete(job.store, name)
     return made
+
+
+def check_complete(store: Store, branch: str) -> None:
+    """The branch has all that it is made of, unchanged, and more revisions, by which there is one head."""
+    tip = store.tip(branch)
+    assert tip is not None and store.is_ancestor("main", tip)
+    sides = store.parents(tip) if branch == "feature" else ("main",)
+    wanted = {path: data for side in sides for path, data in store.files(side).items()}
+    found = store.files(tip)
+    assert found.items() >= wanted.items() and len(found) > len(wanted)
+    assert all(path.startswith(VERSIONS) for path in set(found) - set(wanted))
+    assert len(graph_of(store.path, tip).heads) == 1
 
 
 @dataclass
