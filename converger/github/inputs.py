@@ -202,6 +202,7 @@ def is_branch_name(name: str) -> bool:
     """Whether git takes it as the name of a branch (git-check-ref-format(1), and no leading hyphen)."""
     if not name or name.startswith(("-", "/")) or name.endswith(("/", ".")) or name in ("@", "HEAD"):
         return False
-    if re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//", name) or not name.isprintable():
+    # Others that do not show are allowed: an emoji may be made of several characters with one of these between them.
+    if re.search(r"[\x00-\x20\x7f-\x9f\ud800-\udfff~^:?*\[\\]|\.\.|@\{|//", name):
         return False
     return not any(part.startswith(".") or part.endswith(".lock") for part in name.split("/"))

@@ -28,17 +28,21 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
     from converger.proof.urls import parse_url
 
     found = [environment.get("INPUT_TOKEN", "").strip()]
+    more: tuple[tuple[str, str], ...] = ()
     url = environment.get("INPUT_DATABASE-URL", "").strip()
     if url:
         try:
             parts = parse_url(url)
-            password, user = parts.password or "", parts.user
+            password, user, more = parts.password or "", parts.user, parts.query
         except ValueError:
             # It is no URL, and nobody knows what in it is the secret.
             password, user = url, None
         if password != user and password not in _NO_SECRETS:
             # As it is, and as it stands in the URL.
             found += [password, quote(password, safe="")]
+        # libpq takes it there as well (`password`, `sslpassword`), and so do drivers for MySQL (`passwd`).
+        hidden = [value for name, value in more if "passw" in name.lower() and value not in _NO_SECRETS]
+        found += [one for value in hidden for one in (value, quote(value, safe=""))]
     return tuple(dict.fromkeys(secret for secret in found if secret))
 
 

@@ -192,3 +192,16 @@ def test_settings_of_the_machine(job: Job, monkeypatch: pytest.MonkeyPatch) -> N
     ran = job.run("pull_request", job.pull(), skip_validation="true")
     assert (ran.code, ran.status) == (1, "would-merge"), ran.log
     assert "Git cannot merge 1 file" in ran.summary and not ran_it.exists()
+
+
+def test_a_branch_with_an_emoji_and_a_percent_sign(job: Job) -> None:
+    """GitHub allows nearly every character; they are in URLs, in arguments of git, and in the comment."""
+    name = "fix/\N{WOMAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}#1%20&<b>`$(id)`"
+    job.store.git("update-ref", f"refs/heads/{name}", job.world.tip("feature"))
+    job.sql(name, "aaaa0001", "base0001", EMAIL)
+    ran = job.run("pull_request", job.pull(name), skip_validation="true")
+    assert (ran.code, ran.status) == (0, "merged"), ran.log
+    (comment,) = job.store.comments
+    assert "<b>" not in re.sub(r"`+.*?`+|```.*?```", "", comment.body, flags=re.DOTALL)
+    assert job.run("pull_request", job.pull(name)).status == "converged"
+    assert job.again("pull_request", job.pull(name)).code == 0

@@ -194,7 +194,7 @@ def test_names_of_branches(name: str) -> None:
 
 
 def test_git_agrees_about_the_names_of_branches() -> None:
-    names = "x a/b a.b -x a..b a.lock .a a/.b a/ /a a//b a~ a^ a: a? a* a[ a\\ a@{b a. é HEAD a@b"
+    names = "x a/b a.b -x a..b a.lock .a a/.b a/ /a a//b a~ a^ a: a? a* a[ a\\ a@{b a. é HEAD a@b 👩\u200d💻"
     for name in names.split():
         command = ["git", "check-ref-format", "--branch", name]
         said = subprocess.run(command, capture_output=True).returncode == 0
