@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -171,7 +172,7 @@ def _python_of_pyproject(here: Path) -> str | None:
 def _python_of_pipfile(here: Path) -> str | None:
     try:
         lock = json.loads(_read(here / "Pipfile.lock") or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     requires = _table(lock, "_meta", "requires") if isinstance(lock, dict) else {}
     for name in ("python_full_version", "python_version"):
@@ -245,7 +246,10 @@ def _table(document: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
 
 def _read(path: Path) -> str:
     try:
-        with open(path, "rb") as file:
+        # A link may lead to a pipe, which nobody writes to.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return ""
             return file.read(_LONGEST).decode("utf-8-sig", "replace")
     except OSError:
         return ""

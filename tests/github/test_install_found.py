@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,20 @@ def test_the_python_that_is_asked_for(tmp_path: Path, files: dict[str, str], exp
 )
 def test_poetrys_constraints(constraint: str, specifier: str | None) -> None:
     assert poetry_python(constraint) == specifier
+
+
+def test_what_is_no_file_is_no_answer(tmp_path: Path) -> None:
+    """A link to a pipe would be waited for, nested brackets are no JSON that Python reads."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (repository / "pyproject.toml").symlink_to(tmp_path / "pipe")
+    (repository / "setup.cfg").symlink_to("/dev/zero")
+    (repository / ".python-version").symlink_to(repository)
+    (repository / "Pipfile.lock").write_text("[" * 100_000)
+    assert wanted_python(repository, repository) is None
+    found = find_dependencies(repository, repository)
+    assert found is not None and (found.kind, found.package) == ("pipenv", False)
 
 
 def test_poetrys_groups(tmp_path: Path) -> None:
