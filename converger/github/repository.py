@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import sleep
 
 from converger.child import run_child
 from converger.errors import CouldNotEvaluate
@@ -23,6 +25,12 @@ from converger.git import GitError, call_git, run_git
 from converger.report.visible import one_line
 
 _FETCH_SECONDS = 300.0
+_WAITS = (1.0, 4.0)
+# What another attempt does not change: git's own words, and those of curl for all statuses of 4xx but 408 and 429.
+_FINAL = re.compile(
+    r"could not read Username|returned error: 4(?!08|29)\d\d|HTTP 4(?!08|29)\d\d|repository '.*' not found"
+    r"|couldn't find remote ref|not our ref|unadvertised object"
+)
 _KEPT = (
     # A self-hosted runner may need these to reach its server.
     *(
@@ -206,14 +214,28 @@ class ScratchRepository:
             **self.remote.variables(),
         }
         command = ["git", "-c", "safe.directory=*", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head"]
-        try:
-            done = run_child(
-                [*command, *arguments], cwd=path, env=environment, timeout=self._seconds, stderr_limit=4096
-            )
-        except FileNotFoundError as error:
-            raise GitError("git is not installed or not on PATH.", "install git") from error
-        if done.returncode is None:
-            raise FetchFailed(what, f"git did not finish in {self._seconds:g} seconds")
-        if done.returncode:
+        for wait in (*_WAITS, None):
+            try:
+                done = run_child(
+                    [*command, *arguments],
+                    cwd=path,
+                    env=environment,
+                    timeout=self._seconds,
+                    stderr_limit=4096,
+                )
+            except FileNotFoundError as error:
+                raise GitError("git is not installed or not on PATH.", "install git") from error
+            if done.returncode == 0:
+                return
+            if done.returncode is None:
+                raise FetchFailed(what, f"git did not finish in {self._seconds:g} seconds")
             said = self.remote.without_secrets(done.stderr.decode("utf-8", "replace")).strip()
-            raise FetchFailed(what, one_line(said, 500) or f"git ended with {done.returncode}")
+            if wait is None or _FINAL.search(said):
+                if "could not read Username" in said:
+                    said = (
+                        "GitHub does not accept the token"
+                        if self.remote.token
+                        else "it takes a token to read it"
+                    )
+                raise FetchFailed(what, one_line(said, 500) or f"git ended with {done.returncode}")
+            sleep(wait)

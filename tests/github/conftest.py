@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from tests.github.server.world import World
 
 
+@pytest.fixture(autouse=True)
+def fetch_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits between attempts to fetch that there would have been."""
+    waits: list[float] = []
+    monkeypatch.setattr("converger.github.repository.sleep", waits.append)
+    return waits
+
+
 @pytest.fixture(scope="session")
 def repository_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.github.server.world import make_template
