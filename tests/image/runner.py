@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +40,13 @@ _FILES = {
 
 @dataclass(frozen=True)
 class Ran:
-    """What a step left: its exit code, what it printed, the summary, the outputs."""
+    """What a step left: its exit code, what it printed, the summary, the outputs, and how long its container ran."""
 
     code: int
     log: str
     summary: str
     outputs: Mapping[str, str]
+    seconds: float
 
 
 class Runner:
@@ -107,6 +109,7 @@ class Runner:
             "ACTIONS_CACHE_URL": "https://artifactcache.actions.example.org/",
             **github,
         }
+        began = time.monotonic()
         done = subprocess.run(
             self._command(variables),
             env={"PATH": os.environ["PATH"], **variables},
@@ -116,8 +119,9 @@ class Runner:
             timeout=200,
             check=False,
         )
+        seconds = time.monotonic() - began
         summary, output = (files[name].read_text() for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"))
-        return Ran(done.returncode, done.stdout, summary, parse_outputs(output))
+        return Ran(done.returncode, done.stdout, summary, parse_outputs(output), seconds)
 
     @property
     def _commands(self) -> Path:

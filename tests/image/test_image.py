@@ -70,8 +70,9 @@ def test_one_head_in_two_seconds(job: Job, project: AlembicProject) -> None:
     project.commit()
     job.give_away()
     before = project_files(job)
-    seconds = []
-    for _ in range(3):
+    seconds: list[float] = []
+    # What else the machine does must not decide.
+    while not seconds or (min(seconds) >= 2 and len(seconds) < 5):
         began = time.monotonic()
         done = job.run("converge", "--format", "json", entrypoint=TOOL)
         seconds.append(time.monotonic() - began)
