@@ -1,7 +1,7 @@
 """Make the pictures of docs/comment.md: real comments, drawn as GitHub draws them, in a browser.
 
 Run it in the project's development environment, with Chromium (Debian: `apt-get install chromium fonts-liberation
-fonts-noto-color-emoji`) and two npm packages in any folder:
+fonts-noto-color-emoji pngquant`) and two npm packages in any folder:
 
     npm install --prefix FOLDER github-markdown-css@5 mermaid@11
     python docs/pictures/make.py --npm FOLDER                     # the pictures of the documentation
@@ -9,8 +9,8 @@ fonts-noto-color-emoji`) and two npm packages in any folder:
     python docs/pictures/make.py --npm FOLDER --hostile           # Mermaid reads every hostile label; no pictures
 
 The comments are written by real runs (scenarios.py), Markdown is rendered by markdown-it-py with GitHub's extensions,
-in GitHub's style sheet, and graphs by Mermaid with the settings that GitHub uses. No part of the tests or of CI: these
-pin the text, a person looks at the pictures.
+in GitHub's style sheet, and graphs by Mermaid with its themes for light and dark pages. No part of the tests or of CI:
+these pin the text, a person looks at the pictures.
 """
 
 from __future__ import annotations
@@ -128,10 +128,11 @@ class Browser:
             raise SystemExit(f"{page}: the browser did not finish: {done.stderr.decode()[-500:]}")
         return {name: html.unescape(value) for name, value in found.items()}
 
-    def picture(self, page: Path, to: Path, height: int) -> None:
+    def picture(self, page: Path, to: Path, height: int, scale: int = 1) -> None:
         """A screenshot of the whole page."""
         to.unlink(missing_ok=True)
-        self._call(f"--window-size={WIDTH},{height}", f"--screenshot={to}", page.as_uri())
+        size = (f"--window-size={WIDTH},{height}", f"--force-device-scale-factor={scale}")
+        self._call(*size, f"--screenshot={to}", page.as_uri())
         if not to.exists():
             raise SystemExit(f"{page}: no screenshot")
 
@@ -179,14 +180,21 @@ def rendered(markdown: str) -> str:
 
 
 def draw(
-    browser: Browser, markdown: str, to: Path, *, look: str = "light", unfolded: bool = False, did: str = ""
+    browser: Browser,
+    markdown: str,
+    to: Path,
+    *,
+    look: str = "light",
+    unfolded: bool = False,
+    did: str = "",
+    scale: int = 1,
 ) -> str:
     """Draw one comment; gives a line about what came out."""
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
         page.write_text(browser.page(markdown, look, unfolded=unfolded, did=did or "commented just now"))
         said = browser.attributes(page)
-        browser.picture(page, to, int(said["height"]))
+        browser.picture(page, to, int(said["height"]), scale)
     _shrink(to)
     wide = f", {said['wide']} parts scroll sideways" if said["wide"] != "0" else ""
     error = f", MERMAID: {said['error']}" if said["error"] else ""
@@ -281,6 +289,7 @@ PICTURES = {
     "comment-refused": ("refused", "light"),
     "comment-differ": ("differ", "light"),
     "comment-fork": ("fork", "light"),
+    "comment-resolved": ("resolved", "light"),
 }
 
 
@@ -329,8 +338,9 @@ def main() -> int:
             else:
                 with tempfile.TemporaryDirectory() as folder:
                     texts[scene] = play(scene, Path(folder))
+        scale = 1 if options.all else 2
         did = "wants to merge" if scene in ("fix", "many") else ""
-        say(draw(browser, texts[scene], options.to / f"{name}.png", look=look, did=did))
+        say(draw(browser, texts[scene], options.to / f"{name}.png", look=look, did=did, scale=scale))
         if options.all:
             (options.to / f"{name}.md").write_text(texts[scene])
             for other, more in (("dark", False), ("light", True)):

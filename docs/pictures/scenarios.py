@@ -1,8 +1,8 @@
 """Pull requests as people open them, run through the whole Action: what it would write on GitHub, word by word.
 
 Every scenario is a real run: the flow of `converger.github.run`, the fake GitHub of the tests with a real repository
-behind it, real migrations, and proofs on a real PostgreSQL server (an embedded one, unless `server` names another).
-Only two things are put in afterwards: the address of github.com instead of the fake server's.
+behind it, real migrations, and proofs on a real PostgreSQL server (the embedded one).
+Only the fake server's address is replaced afterwards, by that of github.com.
 """
 
 from __future__ import annotations
