@@ -40,7 +40,7 @@ SURROUNDINGS = {
     },
 }
 LANGFLOW = ("langflow-base==1.13.0", "psycopg[binary]")
-# Its alembic.ini names SQLite. The second merge is one of three heads, the third one of 47 pairs of revisions.
+# Its alembic.ini names SQLite. The second merge is one of three heads, the third one of 16 pairs of revisions.
 RECIPES = [
     QUETZ,
     Recipe(
@@ -48,7 +48,7 @@ RECIPES = [
     ),
     *(
         Recipe("langflow-base", merge, requirements=LANGFLOW, dialect="sqlite")
-        for merge in ("844cad9a53fa", "a6d8e0f2b4c7", "4e7a2b9c1d05")
+        for merge in ("844cad9a53fa", "a6d8e0f2b4c7", "0819aa415ead")
     ),
 ]
 
