@@ -29,7 +29,7 @@ _WAITS = (1.0, 4.0)
 # What another attempt does not change: git's own words, and those of curl for all statuses of 4xx but 408 and 429.
 _FINAL = re.compile(
     r"could not read Username|returned error: 4(?!08|29)\d\d|HTTP 4(?!08|29)\d\d|repository '.*' not found"
-    r"|couldn't find remote ref|not our ref|unadvertised object"
+    r"|couldn't find remote ref|not our ref|unadvertised object|certificate"
 )
 _KEPT = (
     # A self-hosted runner may need these to reach its server.
