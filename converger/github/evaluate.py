@@ -93,7 +93,8 @@ class Evaluator:
         runner = self.settings.runner
         with _folder() as folder:
             remote = Remote(runner.server_url, runner.repository, self.settings.inputs.token)
-            repository = ScratchRepository(folder / "git", remote, Path(runner.workspace))
+            workspace, say = Path(runner.workspace), self.progress.say
+            repository = ScratchRepository(folder / "git", remote, workspace, say=say)
             merged = bring(repository)
             yield self._evaluated(repository, merged, folder)
 

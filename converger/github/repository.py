@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import sleep
@@ -111,18 +111,26 @@ class FetchFailed(CouldNotEvaluate):
 class ScratchRepository:
     """A bare repository in `folder`, which must be empty and is removed by whoever made it.
 
-    `workspace` is a checkout whose objects may be used; it may be shallow, detached, or somebody else's.
+    `workspace` is a checkout whose objects may be used; it may be shallow, detached, or somebody else's. `say` is told
+    what is being waited for.
     Methods raise FetchFailed, or GitError where git itself is the problem.
     """
 
     def __init__(
-        self, folder: Path, remote: Remote, workspace: Path | None = None, *, seconds: float = _FETCH_SECONDS
+        self,
+        folder: Path,
+        remote: Remote,
+        workspace: Path | None = None,
+        *,
+        seconds: float = _FETCH_SECONDS,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.remote = remote
         self.path = folder / "snapshots.git"
         self._history = folder / "history.git"
         self._home = folder / "home"
         self._seconds = seconds
+        self._say = say
         self._home.mkdir(parents=True, exist_ok=True)
         self._make(self.path)
         self.complete = workspace is not None and self._borrow(workspace)
@@ -238,4 +246,5 @@ class ScratchRepository:
                         else "it takes a token to read it"
                     )
                 raise FetchFailed(what, one_line(said, 500) or f"git ended with {done.returncode}")
+            self._say(f"{what} could not be fetched: {one_line(said, 300)}; trying again in {wait:.0f} s")
             sleep(wait)

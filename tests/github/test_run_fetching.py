@@ -55,6 +55,7 @@ def test_what_is_over_at_the_second_attempt(
     ran = run(job)
     assert (ran.code, ran.status) == (0, "converged"), ran.log
     # Git itself repeats a request on a connection that the server had closed by then.
+    assert len(fetch_waits) == sum("; trying again in 1 s" in line for line in ran.log)
     assert fetch_waits == [1.0] or (kind in ("reset", "timeout") and number != FIRST and fetch_waits == [])
 
 
