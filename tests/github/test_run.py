@@ -263,23 +263,6 @@ def test_a_merge_group_is_only_looked_at(job: Job) -> None:
         assert (ran.code, ran.status, ran.outputs["verdict"]) == (1, "would-merge", "skipped")
 
 
-def test_what_git_cannot_merge_is_not_written(job: Job) -> None:
-    job.sql("feature", "aaaa0001", "base0001", EMAIL)
-    job.store.commit("feature", {"app.py": b"mine\n"})
-    job.store.commit("main", {"app.py": b"yours\n"})
-    tip = job.world.tip("feature")
-    ran = job.run("pull_request", job.pull(), skip_validation="true")
-    assert (ran.code, ran.status, job.world.tip("feature")) == (1, "would-merge", tip)
-    assert "Git cannot merge 1 file" in job.store.comments[0].body
-
-
-def test_an_unreadable_history_is_not_fine(job: Job) -> None:
-    job.store.commit("feature", {f"{VERSIONS}/x.py": b"revision = compute()\n"})
-    ran = job.run("pull_request", job.pull())
-    assert (ran.code, ran.status) == (3, "unevaluated")
-    assert ran.commands("error") and "Could not evaluate" in job.store.comments[0].body
-
-
 def test_other_events_and_bad_inputs(job: Job) -> None:
     ran = job.again("issues", {"action": "opened"})
     assert (ran.code, ran.status) == (0, "") and ran.commands("notice") and "Nothing to do" in ran.summary
