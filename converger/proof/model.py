@@ -63,6 +63,13 @@ class Coverage:
     steps: int = 0
     whole: bool = True
 
+    @property
+    def compared(self) -> str:
+        """What was compared, in words: in every state where that is `whole`."""
+        if self.whole or self.pairs < self.of:
+            return f"{self.pairs} of {self.of} pairs of revisions were compared"
+        return f"all {self.of} pairs of revisions were compared, but not in every state"
+
     def __add__(self, other: Coverage) -> Coverage:
         return Coverage(
             self.pairs + other.pairs, self.of + other.of, self.steps + other.steps, self.whole and other.whole

@@ -127,7 +127,7 @@ def _prove_line(bench: Bench, graph: Graph, line: LinePlan) -> Proven:
             conflicts=explainer.conflicts(findings, journeys, _alone(lattice, squares.prints)),
             downgrade=downgrade,
             notes=(*bench.notes(), *_notes(findings)),
-            coverage=Coverage(findings.pairs, findings.of, len(findings.steps), findings.whole),
+            coverage=_coverage(findings),
         )
     )
 
@@ -208,19 +208,19 @@ def _paths(
     return (*rest, *(of_heads[head] for head in line.heads if head in of_heads))
 
 
+def _coverage(findings: Findings) -> Coverage:
+    return Coverage(findings.pairs, findings.of, len(findings.steps), findings.whole)
+
+
 def _notes(findings: Findings) -> tuple[Note, ...]:
     """What is no conflict, and is worth a line."""
     steps = f"{len(findings.steps)} steps" if len(findings.steps) != 1 else "1 step"
-    pairs = f"{findings.pairs} of {findings.of} pairs of revisions"
     if findings.whole:
-        notes = [Note("coverage", f"{pairs} compared in every state, {steps}")]
+        how_much = f"{findings.pairs} of {findings.of} pairs of revisions compared in every state, {steps}"
     else:
-        notes = [
-            Note(
-                "coverage",
-                f"the proof was cut short: {pairs} compared, {steps}; --proof-budget SECONDS gives it more time",
-            )
-        ]
+        covered = _coverage(findings).compared
+        how_much = f"the proof was cut short: {covered}, {steps}; --proof-budget SECONDS gives it more time"
+    notes = [Note("coverage", how_much)]
     if findings.shared:
         things = ", ".join(f"{one.kind} {one.object}" for one in findings.shared)
         notes.append(

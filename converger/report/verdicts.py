@@ -40,7 +40,4 @@ def server_name(proof: Proof) -> str:
 
 def cut_short(proof: Proof) -> str:
     """What to add to a verdict whose proof did not compare all; nothing where it did."""
-    covered = proof.coverage
-    if covered.whole:
-        return ""
-    return f", CUT SHORT: {covered.pairs} of {covered.of} pairs of revisions were compared"
+    return "" if proof.coverage.whole else f", CUT SHORT: {proof.coverage.compared}"

@@ -157,6 +157,9 @@ def test_a_proof_that_was_cut_short_says_so_in_the_first_line() -> None:
         proof = replace(GOOD, verdict=verdict, coverage=short)  # type: ignore[arg-type]
         first = text(outcome(status, proof=proof)).splitlines()[0]
         assert first.endswith("CUT SHORT: 12 of 900 pairs of revisions were compared")
+    every_pair = replace(GOOD, coverage=replace(short, of=12))
+    first = text(outcome("merged", proof=every_pair)).splitlines()[0]
+    assert first.endswith("CUT SHORT: all 12 pairs of revisions were compared, but not in every state")
     assert "CUT SHORT" not in text(outcome("merged", proof=GOOD))
 
 
