@@ -25,6 +25,13 @@ _NO_ROOM = re.compile(
     r"\[Errno (12|23|24|28|122)\]|database or disk is full|MemoryError|Cannot allocate memory", re.IGNORECASE
 )
 """ENOMEM, ENFILE, EMFILE, ENOSPC, EDQUOT, and SQLite's word for the fourth."""
+_TAKEN_OUT = {
+    "3.10": "formatter parser symbol",
+    "3.12": "asynchat asyncore distutils imp smtpd",
+    "3.13": "aifc audioop cgi cgitb chunk crypt imghdr lib2to3 mailcap nntplib pipes sndhdr spwd sunau telnetlib uu"
+    " xdrlib",
+}
+"""Modules that Python itself no longer has, by the version that took them out ("What's New" of each)."""
 _SERVER_WIDE = re.compile(
     r"\b(CREATE|ALTER|DROP)\s+(ROLE|USER(?!\s+MAPPING)|GROUP|TABLESPACE)\b", re.IGNORECASE
 )
@@ -241,6 +248,13 @@ def _how_to_install(failure: Failure) -> str:
     )
     if failure.message.startswith("cannot import name"):
         return f"another version of {failure.module or 'it'} may be meant than the one that is there: {where}"
+    top = (failure.module or "").partition(".")[0]
+    for version, gone in _TAKEN_OUT.items():
+        if top in gone.split():
+            return (
+                f"Python {version} took {top} out: run the project with an older one (--python; in the Action,"
+                " `python-version`), or install a package that brings it back"
+            )
     return f"install {failure.module or 'it'} there, or {where}"
 
 

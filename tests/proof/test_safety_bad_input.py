@@ -85,6 +85,14 @@ def test_a_missing_dependency_of_a_revision(project: AlembicProject) -> None:
     assert hint.startswith("install acme there")
 
 
+def test_a_module_that_python_itself_no_longer_has(project: AlembicProject) -> None:
+    write(project, "migrations/env.py", "import formatter\n")
+    code, _, hint = unevaluated(project)
+    assert code == "missing-dependency"
+    assert hint.startswith("Python 3.10 took formatter out: run the project with an older one")
+    assert "`python-version`" in hint
+
+
 def test_a_dependency_of_another_version(project: AlembicProject) -> None:
     write(project, "migrations/env.py", "from sqlalchemy import of_another_version\n")
     code, message, hint = unevaluated(project)
