@@ -62,7 +62,7 @@ def add_blob(store: Store, token: Token, request: Request) -> Answer:
     need(token, "write", "contents")
     assert request.body["encoding"] == "base64"
     data = base64.b64decode(request.body["content"], validate=True)
-    id = store.git("hash-object", "-w", "--stdin", input=data).decode().strip()
+    id = store.add_object("blob", data)
     return Answer(201, {"sha": id, "url": request.url})
 
 
@@ -376,10 +376,22 @@ def _allowed(store: Store, branch: str, id: str) -> None:
         raise Problem(
             422, "Repository rule violations found\n\nChanges must be made through a pull request.\n\n"
         )
-    try:
-        store.git("check-ref-format", f"refs/heads/{branch}")
-    except subprocess.CalledProcessError:
-        raise Problem(422, f"refs/heads/{branch} is not a valid ref name.") from None
+    if not _is_branch_name(store, branch):
+        raise Problem(422, f"refs/heads/{branch} is not a valid ref name.")
+
+
+_NAMES: dict[str, bool] = {}
+
+
+def _is_branch_name(store: Store, branch: str) -> bool:
+    """What git says; asked once."""
+    if branch not in _NAMES:
+        try:
+            store.git("check-ref-format", f"refs/heads/{branch}")
+            _NAMES[branch] = True
+        except subprocess.CalledProcessError:
+            _NAMES[branch] = False
+    return _NAMES[branch]
 
 
 def _not_too_long(body: str) -> None:
