@@ -15,9 +15,10 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from converger.errors import CouldNotEvaluate
-from converger.proof.supervised import Program, SupervisedServer, unprivileged_user
+from converger.proof.supervised import Program, SupervisedServer, first_that_works, unprivileged_user
 from converger.proof.urls import DatabaseUrl
 
 PREFIX = "converger-pg-"
@@ -48,15 +49,9 @@ def start_postgres(progress: Callable[[str], None]) -> EmbeddedPostgres:
     Raises CouldNotEvaluate: `no-postgresql`, with the ways to get one, or `postgresql-failed`, with what
     the preferred one said.
     """
-    failure: CouldNotEvaluate | None = None
-    for binaries in find_binaries():
-        try:
-            return EmbeddedPostgres(binaries, progress=progress)
-        except CouldNotEvaluate as error:
-            progress(error.message)
-            failure = failure or error
-    if failure is not None:
-        raise failure
+    starts = (partial(EmbeddedPostgres, binaries, progress=progress) for binaries in find_binaries())
+    if (server := first_that_works(starts, progress)) is not None:
+        return server
     raise CouldNotEvaluate(
         "There is no PostgreSQL here to make scratch databases on.",
         code="no-postgresql",

@@ -13,9 +13,10 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from converger.errors import CouldNotEvaluate
-from converger.proof.supervised import Program, SupervisedServer, unprivileged_user
+from converger.proof.supervised import Program, SupervisedServer, first_that_works, unprivileged_user
 from converger.proof.urls import DatabaseUrl
 
 PREFIX = "converger-my-"
@@ -43,18 +44,12 @@ def start_mariadb(progress: Callable[[str], None], *, prefer: str = "mariadb") -
     Raises CouldNotEvaluate: `no-mariadb`, with the ways to get one, or `mariadb-failed`, with what the
     preferred one said.
     """
-    failure: CouldNotEvaluate | None = None
     found = list(find_mysql_binaries())
     if prefer == "mysql":
         found.sort(key=lambda binaries: binaries.product != "MySQL")
-    for binaries in found:
-        try:
-            return EmbeddedMysql(binaries, progress=progress)
-        except CouldNotEvaluate as error:
-            progress(error.message)
-            failure = failure or error
-    if failure is not None:
-        raise failure
+    starts = (partial(EmbeddedMysql, binaries, progress=progress) for binaries in found)
+    if (server := first_that_works(starts, progress)) is not None:
+        return server
     raise CouldNotEvaluate(
         "There is no MariaDB or MySQL here to make scratch databases on.",
         code="no-mariadb",

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from converger import folders
 from converger.errors import CouldNotEvaluate
@@ -28,6 +28,8 @@ SUPERVISOR = (
 START_SECONDS = 180
 STOP_SECONDS = 40
 QUIET_SECONDS = 2.0
+
+_Server = TypeVar("_Server")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,22 @@ class Program:
     prefix: str
     orders: dict[str, Any]
     failed: Callable[[str], CouldNotEvaluate]
+
+
+def first_that_works(
+    starts: Iterable[Callable[[], _Server]], progress: Callable[[str], None]
+) -> _Server | None:
+    """Try them in turn; None where there are none. Raises what the first one raised, where none works."""
+    failure: CouldNotEvaluate | None = None
+    for start in starts:
+        try:
+            return start()
+        except CouldNotEvaluate as error:
+            progress(error.message)
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return None
 
 
 class SupervisedServer:
