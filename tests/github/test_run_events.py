@@ -236,6 +236,10 @@ CASES = {
     "dependabot, pull-request": Case(
         forked_main, "push", 1, "would-merge", (), "Dependabot", REQUEST, BOT, Token(permissions=READ_ONLY)
     ),
+    "may commit only": Case(
+        *(forked, ON, 0, "merged", (*OBJECTS, MOVE), "The comment could not be written"),
+        token=Token(permissions={"contents": "write"}),
+    ),
     "may comment only": Case(forked, ON, 1, "would-merge", (SAY,), "Nothing was written", token=READS),
     "may comment only, pull-request": Case(
         forked, ON, 1, "would-merge", (SAY,), "Nothing was written", REQUEST, token=READS
@@ -255,6 +259,7 @@ CASES = {
     "push, pull-request": Case(
         forked_main, "push", 0, "would-merge", (*OPENED, LABEL), "", {**REQUEST, "labels": "db"}
     ),
+    "push, branch taken": Case(our_branch, "push", 1, "would-merge", (), "is not ours", REQUEST),
     "push, one head": Case(nothing, "push", 0, "converged", (), "One head", REQUEST),
     "push of our branch": Case(
         our_branch, "push", 1, "would-merge", (), "our own", REQUEST, payload=own_push
