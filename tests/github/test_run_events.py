@@ -453,14 +453,17 @@ def test_the_life_of_our_pull_request(job: Job) -> None:
     job.store.close(job.store.pulls[1])
     ran = again()
     assert ran.code == 1 and "was closed" in "".join(ran.commands("error"))
-    # Other heads are another question.
-    job.sql("main", "dddd0001", "base0001")
+    # Until they delete the branch, or other heads make it another question.
+    job.store.delete_branch(OWN)
     assert run().outputs["pull-request-number"] == "3"
+    job.store.close(job.store.pulls[2])
+    job.sql("main", "dddd0001", "base0001")
+    assert run().outputs["pull-request-number"] == "4"
     again()
     # It is merged, and its branch stays: it goes.
-    job.store.merge(job.store.pulls[2])
+    job.store.merge(job.store.pulls[3])
     assert len(heads(job, "main")) == 1
     ran = run()
     assert (ran.code, ran.status, job.store.tip(OWN)) == (0, "converged", None)
     again()
-    assert [pull.open for pull in job.store.pulls] == [False] * 3
+    assert [pull.open for pull in job.store.pulls] == [False] * 4
