@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from converger.errors import ConfigurationError
+from converger.github import answers
 from converger.github.api import Commit, Pull
 from converger.github.calling import Caller, Patience
 from converger.github.comment import Existing
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from github import Github
     from github.Repository import Repository
 
-_SHA = re.compile(r"[0-9a-f]{40}")
 _NEXT = re.compile(r'<([^<>]+)>;\s*rel="next"')
 _PER_PAGE = 100
 _MOST_PAGES = 500
@@ -70,14 +69,14 @@ class PyGithubClient:
         what = "asking whose the token is"
         if not self._token.startswith("ghs_"):
             try:
-                return self._caller.call(what, lambda: _text(self._api.get_user().login))
+                return self._caller.call(what, lambda: answers.text(self._api.get_user().login))
             except NotPermitted as error:
                 if error.code == "token-refused":
                     raise
 
         def viewer() -> str:
             _, answer = self._api.requester.graphql_query("query { viewer { login } }", {})
-            return _text(answer["data"]["viewer"]["login"])
+            return answers.text(answer["data"]["viewer"]["login"])
 
         return self._caller.call(what, viewer)
 
@@ -88,20 +87,20 @@ class PyGithubClient:
         def find() -> str | None:
             for ref in self._all(f"/git/matching-refs/heads/{quote(branch, safe='')}"):
                 if ref["ref"] == f"refs/heads/{branch}":
-                    return _sha(ref["object"]["sha"])
+                    return answers.sha(ref["object"]["sha"])
             return None
 
         return self._caller.call(f"looking where {branch} is", find)
 
     def commit(self, id: str) -> Commit:
         return self._caller.call(
-            f"reading the commit {id[:12]}", lambda: _commit(self._repository.get_git_commit(id))
+            f"reading the commit {id[:12]}", lambda: answers.commit(self._repository.get_git_commit(id))
         )
 
     def add_blob(self, data: bytes) -> str:
         content = base64.b64encode(data).decode("ascii")
         return self._caller.call(
-            "adding a file", lambda: _sha(self._repository.create_git_blob(content, "base64").sha)
+            "adding a file", lambda: answers.sha(self._repository.create_git_blob(content, "base64").sha)
         )
 
     def add_tree(self, base: str, entries: Sequence[Entry]) -> str:
@@ -111,7 +110,7 @@ class PyGithubClient:
 
             elements = [InputGitTreeElement(e.path, e.mode, _type(e.mode), sha=e.id) for e in entries]
             tree = self._api.create_from_raw_data(GitTree, {"sha": base})
-            return _sha(self._repository.create_git_tree(elements, tree).sha)
+            return answers.sha(self._repository.create_git_tree(elements, tree).sha)
 
         return self._caller.call("adding a tree", add)
 
@@ -122,7 +121,7 @@ class PyGithubClient:
             from github.GitTree import GitTree
 
             made = self._api.create_from_raw_data
-            return _commit(
+            return answers.commit(
                 self._repository.create_git_commit(
                     message,
                     made(GitTree, {"sha": tree}),
@@ -137,7 +136,7 @@ class PyGithubClient:
     def create_branch(self, branch: str, commit: str) -> None:
         def create() -> None:
             made = self._repository.create_git_ref(f"refs/heads/{branch}", commit)
-            _expected(made.object.sha, commit)
+            answers.expected(made.object.sha, commit)
 
         self._change_branch(f"creating the branch {branch}", branch, None, commit, create)
 
@@ -145,7 +144,7 @@ class PyGithubClient:
         def move() -> None:
             ref = self._ref(branch)
             ref.edit(new, force=False)
-            _expected(ref.object.sha, new)
+            answers.expected(ref.object.sha, new)
 
         self._change_branch(f"moving the branch {branch}", branch, old, new, move)
 
@@ -176,7 +175,7 @@ class PyGithubClient:
         def delete() -> bool:
             # PyGithub's method takes any answer for a success.
             _, answer = self._api.requester.requestJsonAndCheck("DELETE", self._ref(branch).url)
-            _expected(answer, None)
+            answers.expected(answer, None)
             return True
 
         def done() -> bool | None:
@@ -202,10 +201,10 @@ class PyGithubClient:
             # The author is null for an account that was deleted.
             return tuple(
                 Existing(
-                    _number(one["id"]),
+                    answers.number(one["id"]),
                     (one["user"] or {"login": ""})["login"],
                     one["body"] or "",
-                    _text(one["html_url"]),
+                    answers.text(one["html_url"]),
                 )
                 for one in found
             )
@@ -216,7 +215,7 @@ class PyGithubClient:
         self, pull_request: int, body: str, written: Callable[[Iterable[Existing]], Existing | None]
     ) -> str:
         def create() -> str:
-            return _text(self._issue(pull_request).create_comment(body).html_url)
+            return answers.text(self._issue(pull_request).create_comment(body).html_url)
 
         def done() -> str | None:
             found = written(self.comments(pull_request))
@@ -231,7 +230,7 @@ class PyGithubClient:
             url = f"{self._api_url}/repos/{self._name}/issues/comments/{id}"
             comment = self._api.create_from_raw_data(IssueComment, {"id": id, "url": url})
             comment.edit(body)
-            return _text(comment.html_url)
+            return answers.text(comment.html_url)
 
         return self._caller.call("changing our comment", update)
 
@@ -251,7 +250,9 @@ class PyGithubClient:
                 per_page=_PER_PAGE,
             )
             # GitHub leaves `head` out of account where it cannot make sense of it.
-            return tuple(pull for pull in map(_pull, found) if (pull.branch, pull.base) == (branch, base))
+            return tuple(
+                pull for pull in map(answers.pull, found) if (pull.branch, pull.base) == (branch, base)
+            )
 
         return self._caller.call(f"looking for pull requests from {branch}", find)
 
@@ -261,7 +262,7 @@ class PyGithubClient:
 
         def create() -> Pull:
             made = self._repository.create_pull(base=base, head=branch, title=title, body=body)
-            return _pull(made.raw_data)
+            return answers.pull(made.raw_data)
 
         try:
             return self._caller.call(f"opening a pull request from {branch} into {base}", create, open_one)
@@ -280,7 +281,7 @@ class PyGithubClient:
         def update() -> Pull:
             url = f"/repos/{self._name}/pulls/{number}"
             _, answer = self._api.requester.requestJsonAndCheck("PATCH", url, input=given)
-            return _pull(answer)
+            return answers.pull(answer)
 
         return self._caller.call(f"{'closing' if close else 'changing'} the pull request #{number}", update)
 
@@ -291,7 +292,7 @@ class PyGithubClient:
 
         def add() -> None:
             _, answer = self._api.requester.requestJsonAndCheck("POST", url, input=names)
-            _expected(isinstance(answer, list), True)
+            answers.expected(isinstance(answer, list), True)
 
         self._caller.call(f"labelling #{number}", add)
 
@@ -301,7 +302,7 @@ class PyGithubClient:
             found = self._all("/commits", sha=tip, path=path, per_page=_PER_PAGE)
             if not found:
                 return None
-            return _sha(found[-1]["sha"]), _text(found[-1]["commit"]["author"]["name"])
+            return answers.sha(found[-1]["sha"]), answers.text(found[-1]["commit"]["author"]["name"])
 
         return self._caller.call(f"looking which commit of {tip[:12]} added a file", find)
 
@@ -310,7 +311,8 @@ class PyGithubClient:
             found = self._all(f"/commits/{commit}/pulls", per_page=_PER_PAGE)
             # Open ones are named too, for a branch that is not the default one: ours that merges it, for instance.
             return min(
-                (_number(pull["number"]) for pull in found if pull["merged_at"] is not None), default=None
+                (answers.number(pull["number"]) for pull in found if pull["merged_at"] is not None),
+                default=None,
             )
 
         return self._caller.call(f"looking which pull request brought {commit[:12]}", find)
@@ -353,7 +355,7 @@ class PyGithubClient:
         found: list[dict[str, Any]] = []
         for _ in range(_MOST_PAGES):
             headers, page = self._api.requester.requestJsonAndCheck("GET", url or "", parameters or None)
-            _expected(isinstance(page, list), True)
+            answers.expected(isinstance(page, list), True)
             found += page
             following = _NEXT.search(headers.get("link", ""))
             if following is None:
@@ -366,65 +368,6 @@ class PyGithubClient:
 
         url = f"{self._api_url}/repos/{self._name}/issues/{number}"
         return self._api.create_from_raw_data(Issue, {"number": number, "url": url})
-
-
-@contextmanager
-def connected(client: PyGithubClient) -> Iterator[PyGithubClient]:
-    """The client, whose connection ends with the block."""
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-# -- answers, checked: what is missing in one is an error, not a value -----------------------------
-
-
-def _commit(found: Any) -> Commit:
-    verification = found.raw_data.get("verification")
-    verified = isinstance(verification, dict) and verification.get("verified") is True
-    parents = tuple(_sha(parent["sha"]) for parent in found.raw_data["parents"])
-    return Commit(
-        _sha(found.sha), _sha(found.raw_data["tree"]["sha"]), parents, found.message or "", verified
-    )
-
-
-def _pull(found: Mapping[str, Any]) -> Pull:
-    return Pull(
-        number=_number(found["number"]),
-        url=_text(found["html_url"]),
-        title=_text(found["title"]),
-        body=found["body"] or "",
-        open=_text(found["state"]) == "open",
-        merged=found["merged_at"] is not None,
-        branch=_text(found["head"]["ref"]),
-        head=_sha(found["head"]["sha"]),
-        base=_text(found["base"]["ref"]),
-        labels=frozenset(_text(label["name"]) for label in found["labels"]),
-    )
-
-
-def _number(value: object) -> int:
-    if not isinstance(value, int):
-        raise ValueError("no number")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("no text")
-    return value
-
-
-def _sha(value: object) -> str:
-    if not isinstance(value, str) or not _SHA.fullmatch(value):
-        raise ValueError("no object id")
-    return value
-
-
-def _expected(value: object, wanted: object) -> None:
-    if value != wanted:
-        raise ValueError("something else than what was asked for")
 
 
 def _type(mode: str) -> str:

@@ -6,13 +6,14 @@ import logging
 import subprocess
 import sys
 import traceback
+from contextlib import closing
 
 import pytest
 
 from converger.errors import ConvergerError
 from converger.github.api import GitHub
 from converger.github.calling import Patience
-from converger.github.client import PyGithubClient, connected
+from converger.github.client import PyGithubClient
 from converger.github.failures import BranchMoved, NotPermitted, failure_of
 from converger.github.merged import Entry
 from tests.github.server.schema import description
@@ -174,7 +175,7 @@ def test_who_the_token_writes_as(world: World, login: str) -> None:
     for token in ("ghs_" + "x" * 30, "ghp_" + "y" * 30):
         world.store.tokens[token] = Token(login)
         client = client_for(world, token)
-        with connected(client):
+        with closing(client):
             assert client.login() == client.login() == login
     asked = [call.operation for call in world.github.calls]
     assert asked == ["POST /graphql", "GET /user", *(["POST /graphql"] if login != "alice" else [])]
