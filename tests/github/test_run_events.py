@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from converger.github.marker import read_marker
-from tests.github.running import EMAIL, VERSIONS, Job, start
-from tests.github.server.store import ACTIONS_BOT, READ_ONLY, Store, Token
-from tests.github.server.world import TOKEN, graph_of, make_world
+from tests.github.running import EMAIL, VERSIONS, Job
+from tests.github.server.store import ACTIONS_BOT, READ_ONLY, Token
+from tests.github.server.world import TOKEN, graph_of
 
 OWN, OWN_PULL = "alembic-converger/main", "alembic-converger/feature"
 BLOB, TREE, COMMIT = "POST /git/blobs", "POST /git/trees", "POST /git/commits"
@@ -22,25 +21,6 @@ OPEN, CHANGE, LABEL = "POST /pulls", "PATCH /pulls/{pull_number}", "POST /issues
 SAY, SAY_ANEW = "POST /issues/{issue_number}/comments", "PATCH /issues/comments/{comment_id}"
 REQUEST = {"mode": "pull-request"}
 READS = Token(permissions={"contents": "read", "pull_requests": "write", "issues": "write"})
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shop")
-    store = Store(folder / "octo-shop.git")
-    store.initialise()
-    start(folder, store)
-    return store.path
-
-
-@pytest.fixture(params=[""])
-def job(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> Iterator[Job]:
-    """On github.com; parametrised indirectly with `/api/v3`, on a GitHub Enterprise Server."""
-    world = make_world(template, tmp_path, prefix=request.param)
-    with world.github:
-        yield Job(world, tmp_path)
-        world.client.close()
-    assert world.github.violations == []
 
 
 ENTERPRISE = pytest.mark.parametrize("job", ["", "/api/v3"], indirect=True)
@@ -228,13 +208,18 @@ CASES = {
         forked, ON, 1, "would-merge", (SAY,), "comes from a fork", payload=lambda job: fork(job)
     ),
     "dependabot": Case(
-        forked, ON, 1, "would-merge", (), "Dependabot", extra=BOT, token=Token(permissions=READ_ONLY)
+        forked,
+        ON,
+        1,
+        "would-merge",
+        (),
+        "started by Dependabot",
+        extra=BOT,
+        token=Token(permissions=READ_ONLY),
     ),
-    "dependabot may comment": Case(
-        forked, ON, 1, "would-merge", (SAY,), "Dependabot", extra=BOT, token=READS
-    ),
+    "dependabot may write": Case(forked, ON, 1, "would-merge", (SAY,), "started by Dependabot", extra=BOT),
     "dependabot, pull-request": Case(
-        forked_main, "push", 1, "would-merge", (), "Dependabot", REQUEST, BOT, Token(permissions=READ_ONLY)
+        forked_main, "push", 1, "would-merge", (), "started by Dependabot", REQUEST, BOT
     ),
     "may commit only": Case(
         *(forked, ON, 0, "merged", (*OBJECTS, MOVE), "The comment could not be written"),
