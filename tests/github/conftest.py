@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tests.github.running import Job
     from tests.github.server.world import World
 
 
@@ -39,3 +40,29 @@ def world(request: pytest.FixtureRequest, repository_template: Path, tmp_path: P
         yield found
         found.client.close()
     assert found.github.violations == []
+
+
+@pytest.fixture(scope="session")
+def shop_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bare repository with an Alembic project."""
+    from tests.github.running import start
+    from tests.github.server.store import Store
+
+    folder = tmp_path_factory.mktemp("shop")
+    store = Store(folder / "octo-shop.git")
+    store.initialise()
+    start(folder, store)
+    return store.path
+
+
+@pytest.fixture(params=[""])
+def job(request: pytest.FixtureRequest, shop_template: Path, tmp_path: Path) -> Iterator[Job]:
+    """Runs for a copy of that repository; parametrised as `world` is."""
+    from tests.github.running import Job
+    from tests.github.server.world import make_world
+
+    world = make_world(shop_template, tmp_path, prefix=request.param)
+    with world.github:
+        yield Job(world, tmp_path)
+        world.client.close()
+    assert world.github.violations == []

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,32 +18,13 @@ from converger.github.install import Installed
 from converger.github.run import Collaborators, run
 from converger.outcome import Options, Outcome, Progress
 from tests.alembic_project import AlembicProject
-from tests.github.running import VERSIONS, Job, parse_outputs, start
-from tests.github.server.store import Store
-from tests.github.server.world import TOKEN, make_world
+from tests.github.running import VERSIONS, Job, parse_outputs
+from tests.github.server.world import TOKEN
 
 ROOT = Path(__file__).parent.parent.parent
 ENTRYPOINT = [sys.executable, "-I", "-B", str(ROOT / "entrypoint.py")]
 # As in a container, whose root may not trace other processes.
 LIKE_A_CONTAINER = ["setpriv", "--bounding-set=-sys_ptrace,-perfmon,-sys_admin"] if os.geteuid() == 0 else []
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shop")
-    store = Store(folder / "octo-shop.git")
-    store.initialise()
-    start(folder, store)
-    return store.path
-
-
-@pytest.fixture
-def job(template: Path, tmp_path: Path) -> Iterator[Job]:
-    world = make_world(template, tmp_path)
-    with world.github:
-        yield Job(world, tmp_path)
-        world.client.close()
-    assert world.github.violations == []
 
 
 def revision(job: Job, body: str) -> None:

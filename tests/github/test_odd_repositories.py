@@ -5,35 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.alembic_project import AlembicProject
-from tests.github.running import EMAIL, VERSIONS, Job, start
-from tests.github.server.store import Store
-from tests.github.server.world import make_world
+from tests.github.running import EMAIL, VERSIONS, Job
 
 LOOK = {"mode": "check", "comment": "false"}
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shop")
-    store = Store(folder / "octo-shop.git")
-    store.initialise()
-    start(folder, store)
-    return store.path
-
-
-@pytest.fixture
-def job(template: Path, tmp_path: Path) -> Iterator[Job]:
-    world = make_world(template, tmp_path)
-    with world.github:
-        yield Job(world, tmp_path)
-        world.client.close()
-    assert world.github.violations == []
 
 
 def link(job: Job, branch: str, path: str, target: str, mode: str = "120000") -> None:

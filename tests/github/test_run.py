@@ -5,36 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.alembic_project import AlembicProject
-from tests.github.running import EMAIL, VERSIONS, Job, sql, start
-from tests.github.server.store import READ_ONLY, Store, Token
-from tests.github.server.world import TOKEN, graph_of, make_world
+from tests.github.running import EMAIL, VERSIONS, Job, sql
+from tests.github.server.store import READ_ONLY, Token
+from tests.github.server.world import TOKEN, graph_of
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shop")
-    store = Store(folder / "octo-shop.git")
-    store.initialise()
-    start(folder, store)
-    return store.path
-
-
-@pytest.fixture(params=[""])
-def job(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> Iterator[Job]:
-    """On github.com; parametrised indirectly with `/api/v3`, on a GitHub Enterprise Server."""
-    world = make_world(template, tmp_path, prefix=request.param)
-    with world.github:
-        yield Job(world, tmp_path)
-        world.client.close()
-    assert world.github.violations == []
 
 
 def heads(job: Job, treeish: str) -> tuple[str, ...]:

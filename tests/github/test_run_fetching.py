@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from converger.github import repository
-from tests.github.running import Job, Ran, start
+from tests.github.running import Job, Ran
 from tests.github.server.http import FaultAt
-from tests.github.server.store import Store
-from tests.github.server.world import make_world
 
 # The requests of a shallow checkout's run: what there is, the commits, and the same for the files.
 FIRST, COMMITS, FILES = 0, 2, 4
@@ -25,24 +20,6 @@ FINAL = {
     "404": "not found",
     "garbage": "",
 }
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shop")
-    store = Store(folder / "octo-shop.git")
-    store.initialise()
-    start(folder, store)
-    return store.path
-
-
-@pytest.fixture
-def job(template: Path, tmp_path: Path) -> Iterator[Job]:
-    world = make_world(template, tmp_path)
-    with world.github:
-        yield Job(world, tmp_path)
-        world.client.close()
-    assert world.github.violations == []
 
 
 def run(job: Job) -> Ran:
