@@ -338,6 +338,7 @@ def check_honest(made: Prepared, job: Job, ran: Ran, *, finding: bool) -> None:
     status = ran.outputs.get("status")
     assert status in ("merged", "would-merge", "converged", "unevaluated"), status
     assert (status == "unevaluated") <= (ran.code in (2, 3))
+    assert status != "converged" or ran.code == 0
     if status == "merged":
         assert scenario.writes and state.branches == made.after.branches
     if ran.outputs["commit-sha"]:
