@@ -31,6 +31,7 @@ from tests.github.server.store import Comment, PullRequest, Store, Token
 from tests.github.server.world import TOKEN, graph_of, make_world
 
 APP = "converger-app[bot]"
+NOTHING = "nothing-after"
 PULL_REQUEST = {"mode": "pull-request", "labels": "db, ci"}
 
 
@@ -384,9 +385,9 @@ def is_finding(operation: str) -> bool:
 def kinds_for(operation: str) -> tuple[str, ...]:
     if operation.startswith("GIT"):
         return GIT_FAULTS
-    # What only reads is the same before and after.
+    # What only reads is the same before and after; no answer at all there is only after.
     reads = operation.startswith("GET")
-    return tuple(kind for kind in FAULTS if not (reads and kind.endswith("-after")))
+    return tuple(kind for kind in FAULTS if not (reads and kind.endswith("-after")) or kind == NOTHING)
 
 
 def all_of(requests: list[str]) -> list[FaultAt]:
@@ -430,7 +431,8 @@ def some_of(prepared: Mapping[str, Prepared]) -> dict[str, list[FaultAt]]:
     """A part of them all: each operation with each class of faults, in turn once and for good.
 
     Of finding what there is, only some: for git test_run_fetching.py has them, and the rest may fail as it likes. Nor is
-    each read waited for in vain, which takes the longest.
+    each read waited for in vain, which takes the longest. An empty answer that is taken for an empty list is no error
+    anywhere but where something is there: each read gets one.
     """
     places: dict[str, list[tuple[str, int]]] = {}
     for name, made in prepared.items():
@@ -444,12 +446,15 @@ def some_of(prepared: Mapping[str, Prepared]) -> dict[str, list[FaultAt]]:
             possible = [
                 kind
                 for kind in members
-                if kind in kinds and not (operation.startswith("GET") and kind in ("409", "timeout"))
+                if kind in kinds and not (operation.startswith("GET") and kind in ("409", "timeout", NOTHING))
             ]
             if possible:
                 kind = possible[turn % len(possible)]
                 for_good = (turn + number) % 2 == 1 and not kind.startswith("timeout")
                 chosen[name].append(FaultAt(request, kind, for_good))
+        if operation.startswith("GET") and not is_finding(operation):
+            for name, request in where:
+                chosen[name].append(FaultAt(request, NOTHING))
     return chosen
 
 
