@@ -114,7 +114,9 @@ class Writer:
         if committed.commit is None:
             return Done(found, not_written=hindrance(found))
         merged = replace(found, outcome=replace(found.outcome, status="merged"))
-        return Done(merged, Written("commit", committed.branch, committed.commit.id))
+        base = found.merged.base
+        brings = base.branch if base is not None and len(committed.commit.parents) > 1 else None
+        return Done(merged, Written("commit", committed.branch, committed.commit.id, brings=brings))
 
     # -- mode: pull-request ------------------------------------------------------------------------
 

@@ -225,8 +225,8 @@ def _writing(result: Result) -> str:
         return ""
     branch = code(written.branch, _NAMES)
     if written.kind == "commit":
-        base = f" brings in {code(result.base.branch, _NAMES)} and" if result.base is not None else " adds"
-        return f"Commit {commit_link(result, written.commit)} on {branch}{base} the merge revision."
+        does = "adds" if written.brings is None else f"brings in {code(written.brings, _NAMES)} and"
+        return f"Commit {commit_link(result, written.commit)} on {branch} {does} the merge revision."
     if written.number is None:
         # The text of the pull request itself, which has no number before it is there.
         return f"The merge is in this pull request, from {branch}."

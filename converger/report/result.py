@@ -39,12 +39,16 @@ class Looked:
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: a commit on `branch`, or the pull request `number` from it."""
+    """What was written: a commit on `branch`, or the pull request `number` from it.
+
+    `brings` is the branch whose tip the commit has as its second parent, if it has one.
+    """
 
     kind: Literal["commit", "pull-request"]
     branch: str
     commit: str
     number: int | None = None
+    brings: str | None = None
 
 
 @dataclass(frozen=True)

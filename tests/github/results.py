@@ -133,7 +133,7 @@ def one_head(**more: Any) -> Result:
 
 
 def written(kind: Any = "commit", number: int | None = None) -> Result:
-    return result(written=Written(kind, "feature", SHA["pushed"], number), not_written=None)
+    return result(written=Written(kind, "feature", SHA["pushed"], number, "main"), not_written=None)
 
 
 def unreadable() -> Result:

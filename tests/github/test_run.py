@@ -45,6 +45,7 @@ def test_two_heads_become_one_by_a_commit_on_the_pull_request(job: Job) -> None:
     assert sorted(changed) == sorted([f"A\t{VERSIONS}/aaaa0001_rev.py", f"A\t{merge['path']}"])
     assert "Merge 2 Alembic heads of main" in job.store.text("log", "-1", "--format=%s", "feature")
     (comment,) = job.store.comments
+    assert "on `feature` brings in `main` and the merge revision." in comment.body
     assert "Merged 2 heads" in comment.body and ran.outputs["comment-url"] and not ran.commands("error")
     # Our own commit starts a run; and so may somebody the first one again, with its old event.
     for payload in (job.pull(), old):

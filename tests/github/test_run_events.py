@@ -313,6 +313,7 @@ def test_a_commit_has_the_base_as_a_parent_only_where_it_brings_it(job: Job) -> 
     head = job.world.tip("feature")
     assert job.run("pull_request", job.pull(), skip_validation="true").status == "merged"
     assert job.store.parents(job.world.tip("feature")) == (head,)
+    assert "on `feature` adds the merge revision." in job.store.comments[0].body
     assert len(heads(job, "feature")) == 1
 
 
