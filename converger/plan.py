@@ -18,6 +18,7 @@ Strategy = Literal["pairwise", "single"]
 
 EPOCH = datetime(1970, 1, 1)
 _ATTEMPTS = 1000
+_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -197,12 +198,13 @@ class _Names:
         self.taken = set(graph.revisions)
         for revision in graph.revisions.values():
             self.taken.update(revision.branch_labels)
+        self.begun = {other[:_DIGITS] for other in self.taken if len(other) > _DIGITS}
 
     def new(self, parents: tuple[str, ...]) -> str:
         """Return the first 12 hex digits of a hash of the parents; with a counter while that is taken."""
         for attempt in range(_ATTEMPTS):
             text = "\n".join([*parents, *([str(attempt)] if attempt else [])])
-            id = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+            id = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
             if not self.ambiguous(id):
                 self.taken.add(id)
                 return id
@@ -212,10 +214,7 @@ class _Names:
 
     def ambiguous(self, id: str) -> bool:
         # Alembic completes an abbreviated id only to ids of four characters or more.
-        return any(
-            other == id or (len(other) > 3 and (other.startswith(id) or id.startswith(other)))
-            for other in self.taken
-        )
+        return id in self.begun or any(id[:length] in self.taken for length in range(4, len(id) + 1))
 
 
 class _Dates:
