@@ -16,20 +16,9 @@ from tests.github.running import VERSIONS
 from tests.github.running import Job as Shop
 from tests.github.server.world import TOKEN, graph_of
 from tests.image.act import POSTGRES, Act
-from tests.image.shop import EMAIL, make_template, open_shop, payload
+from tests.image.shop import EMAIL, payload
 
 pytestmark = pytest.mark.docker
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_template(tmp_path_factory.mktemp("shop"))
-
-
-@pytest.fixture
-def shop(template: Path, tmp_path: Path) -> Iterator[Shop]:
-    with open_shop(template, tmp_path) as found:
-        yield found
 
 
 @pytest.fixture

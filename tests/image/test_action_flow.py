@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from tests.github.running import Job as Shop
 from tests.github.server.world import TOKEN, graph_of
 from tests.image.container import UID
 from tests.image.runner import RUNTIME_TOKEN, Ran, Runner
-from tests.image.shop import EMAIL, check_out, make_template, merge_on, open_shop, payload
+from tests.image.shop import EMAIL, check_out, merge_on, payload
 
 pytestmark = pytest.mark.docker
 
@@ -31,17 +30,6 @@ for name in glob.glob("/proc/[0-9]*/environ") + glob.glob("/proc/[0-9]*/cmdline"
 found = sorted(set(re.findall("INPUT_TOKEN|ghs_....|runtime-....", " ".join(seen))))
 raise RuntimeError(f"looked at {len(seen)}, found {found}")
 """
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_template(tmp_path_factory.mktemp("shop"))
-
-
-@pytest.fixture
-def shop(template: Path, tmp_path: Path) -> Iterator[Shop]:
-    with open_shop(template, tmp_path) as found:
-        yield found
 
 
 @pytest.fixture
