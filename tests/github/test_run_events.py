@@ -17,7 +17,7 @@ OWN, OWN_PULL = "alembic-converger/main", "alembic-converger/feature"
 BLOB, TREE, COMMIT = "POST /git/blobs", "POST /git/trees", "POST /git/commits"
 OBJECTS = (BLOB, TREE, COMMIT)
 MOVE, CREATE = "PATCH /git/refs/{ref}", "POST /git/refs"
-OPEN, CHANGE, LABEL = "POST /pulls", "PATCH /pulls/{pull_number}", "POST /issues/{issue_number}/labels"
+OPEN, LABEL = "POST /pulls", "POST /issues/{issue_number}/labels"
 SAY, SAY_ANEW = "POST /issues/{issue_number}/comments", "PATCH /issues/comments/{comment_id}"
 REQUEST = {"mode": "pull-request"}
 READS = Token(permissions={"contents": "read", "pull_requests": "write", "issues": "write"})
@@ -204,9 +204,7 @@ CASES = {
         payload=fork,
         token=Token(permissions=READ_ONLY),
     ),
-    "deleted fork": Case(
-        forked, ON, 1, "would-merge", (SAY,), "comes from a fork", payload=lambda job: fork(job)
-    ),
+    "deleted fork": Case(forked, ON, 1, "would-merge", (SAY,), "comes from a fork", payload=deleted_fork),
     "dependabot": Case(
         forked,
         ON,
