@@ -40,6 +40,9 @@ class Pull:
 class GitHub(Protocol):
     """What we ask of GitHub. Every call raises a ConvergerError of `converger.github.failures`."""
 
+    def close(self) -> None:
+        """End the connection."""
+
     def login(self) -> str:
         """Who the token writes as."""
 

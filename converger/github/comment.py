@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from converger.github.marker import Marker, make_marker, read_marker
 from converger.report.markdown import FULL, SHORT, report, resolved, verdict_only, without_times
@@ -24,18 +24,6 @@ class Existing:
     author: str
     body: str
     url: str | None = None
-
-
-class Comments(Protocol):
-    """Where comments are. `of` gives all of them, through all pages, the oldest first."""
-
-    def of(self, pull_request: int) -> Iterable[Existing]: ...
-
-    def create(self, pull_request: int, body: str) -> str:
-        """Write a comment; gives its address."""
-
-    def update(self, id: int, body: str) -> str:
-        """Replace a comment's body; gives its address."""
 
 
 @dataclass(frozen=True)

@@ -137,9 +137,8 @@ def _run(environment: Mapping[str, str], with_whom: Collaborators, log: Log, end
     try:
         return _evaluate(settings, decision, environment, with_whom, github, log, end)
     finally:
-        close = getattr(github, "close", None)
-        if close is not None:
-            close()
+        if github is not None:
+            github.close()
 
 
 def _evaluate(

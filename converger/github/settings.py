@@ -73,7 +73,7 @@ class Runner:
     """What the runner says about the run: the variables `GITHUB_*`, with names of our own.
 
     `ref` is the whole ref that the run is for (`refs/heads/main`), `actor` who caused it: their rights are the
-    token's. The paths are the runner's files; None outside of a runner.
+    token's. `event_path` is a file.
     """
 
     event_name: str
@@ -87,8 +87,6 @@ class Runner:
     run_attempt: int = 1
     api_url: str = "https://api.github.com"
     server_url: str = "https://github.com"
-    output_path: str | None = None
-    summary_path: str | None = None
 
     @property
     def run_url(self) -> str | None:
@@ -263,8 +261,6 @@ def _runner(environment: Mapping[str, str], findings: list[tuple[str, str]]) -> 
         run_attempt=number("GITHUB_RUN_ATTEMPT") or 1,
         api_url=api,
         server_url=server,
-        output_path=environment.get("GITHUB_OUTPUT") or None,
-        summary_path=environment.get("GITHUB_STEP_SUMMARY") or None,
     )
 
 

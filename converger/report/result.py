@@ -13,7 +13,6 @@ from converger.report.markup import quoted_path
 
 if TYPE_CHECKING:
     from converger.outcome import Outcome
-    from converger.proof.model import Location
 
 Situation = Literal["one-head", "forked-here", "base-forked", "several-heads", "unreadable"]
 """What the histories of both sides say: one head · forked by this pull request · the base is forked already ·
@@ -116,17 +115,6 @@ class Result:
     def pull_url(self, number: int) -> str:
         """Where a pull request is to be seen."""
         return f"{self.repository_url}/pull/{number}"
-
-    def source_around(self, place: Location, before: int = 2, after: int = 3) -> tuple[int, list[str]] | None:
-        """The number of the first line, and the lines around a place; None where the file is not known."""
-        data = self.sources.get(place.path)
-        if data is None:
-            return None
-        lines = data.decode("utf-8", "replace").splitlines()
-        if not 1 <= place.line <= len(lines):
-            return None
-        first = max(1, place.line - before)
-        return first, lines[first - 1 : place.line + after]
 
 
 def situation_of(*, readable: bool, heads: int, base_heads: int | None) -> Situation:

@@ -13,7 +13,6 @@ from markdown_it import MarkdownIt
 
 VOID = {"br", "hr", "img", "input"}
 # GitHub looks for these in every text that is not code (html-pipeline ignores pre, code, a, style, script).
-NOTHING_IN = {"code", "pre"}
 MEANS_SOMETHING = re.compile(
     r"(?<!\w)@\w"  # somebody
     r"|#\d|\bGH-\d"  # an issue
